@@ -1,0 +1,2746 @@
+# %% [markdown]
+# # Neural Networks Fundamentals in PyTorch
+#
+# This tutorial takes you from one neuron, worked out on paper, to networks
+# that you train, check, save and reload yourself.
+#
+# **You will learn** what a network computes, how it learns, what each line
+# of a training program does, and how to recognise the classic mistakes by
+# their symptoms.
+#
+# **You will need** Python, some algebra (functions, and what a slope is) and
+# an hour or two. You need no knowledge of PyTorch.
+#
+# | Section | The question it answers |
+# |---|---|
+# | 1. Introduction | What does a network compute? |
+# | 2. Perceptron | How can one neuron learn, and what can it not learn? |
+# | 3. Activation functions | What makes many layers more than one? |
+# | 4. Multi-layer perceptrons | What can hidden layers represent? |
+# | 5. `nn.Module` | How do you write a network in PyTorch? |
+# | 6. Loss functions | How wrong is a prediction? |
+# | 7. Optimizers | Which way, and how far, should each weight move? |
+# | 8. Training loop | How do the parts work together? |
+# | 9. First network | How do you train a network and know it is good? |
+
+# %% [markdown]
+# ## How to read it
+#
+# The script and the notebook hold the same cells. Run the script, and it
+# prints its results and saves its figures under `figures/`. Step through the
+# notebook, and you see them below each cell. Copy a definition (a `def` or a
+# `class`), and it works on its own once you have run the imports it uses.
+#
+# Claims are checked, not asserted. `torch.testing.assert_close(a, b)` stops
+# the program unless `a` and `b` agree to within rounding, so a program that
+# reaches its end has borne out every claim that it checks.
+#
+# **A tensor** is PyTorch's array of numbers. Its `shape` lists how many
+# entries it has along each dimension. It is like a NumPy array that can also
+# live on a GPU and remember how it was computed.
+#
+# The next cell holds the set-up: imports, the device to train on (an NVIDIA
+# GPU, else an Apple GPU, else the CPU), a seed so that random numbers repeat,
+# the style of the figures, and two helpers for titles and figures.
+
+# %%
+import copy
+import inspect
+import io
+import math
+import tempfile
+import warnings
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from sklearn import datasets
+from sklearn.metrics import confusion_matrix, r2_score
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+IN_NOTEBOOK = "get_ipython" in globals()
+if not IN_NOTEBOOK:
+    matplotlib.use("Agg")  # draw to files, open no window
+
+mps = getattr(torch.backends, "mps", None)  # younger than PyTorch 1.10
+if torch.cuda.is_available():
+    device = torch.device("cuda")
+elif mps is not None and mps.is_available():
+    device = torch.device("mps")
+else:
+    device = torch.device("cpu")
+
+torch.manual_seed(0)
+torch.set_printoptions(precision=4, sci_mode=False, linewidth=79)
+
+plt.rcParams.update({  # "C0" to "C4" name the five colours of the cycle
+    "axes.prop_cycle": plt.cycler(
+        color=["#0072B2", "#D55E00", "#009E73", "#AA4499", "#000000"],
+        linestyle=["-", "--", "-.", ":", "-"]),
+    "axes.grid": True, "grid.alpha": 0.3, "axes.axisbelow": True,
+    "axes.spines.top": False, "axes.spines.right": False,
+    "figure.subplot.left": 0.1, "figure.subplot.right": 0.98,
+    "figure.subplot.bottom": 0.15, "figure.subplot.top": 0.88,
+    "figure.subplot.wspace": 0.25, "legend.frameon": False,
+})
+
+
+def section(title, question):
+    """Print both in a script; a notebook has its headings already."""
+    if not IN_NOTEBOOK:
+        print(f"\n\n{title}\n{'=' * len(title)}\n{question}\n")
+
+
+def show(fig, name):
+    """Show a figure in a notebook; save figures/<name>.png in a script."""
+    png = io.BytesIO()
+    fig.savefig(png, format="png", dpi=100)
+    plt.close(fig)
+    if IN_NOTEBOOK:
+        from IPython.display import Image, display
+        display(Image(png.getvalue()))
+    else:
+        Path("figures").mkdir(exist_ok=True)
+        Path("figures", f"{name}.png").write_bytes(png.getvalue())
+        print(f"[figure saved: figures/{name}.png]")
+
+
+print(f"Section 9 will train on this device: {device}")
+
+# %% [markdown]
+# ## 1. Introduction to Neural Networks
+#
+# A **neural network** is a function with adjustable numbers inside. You show
+# it examples, and a procedure adjusts the numbers until the outputs are
+# close to what you want. To see what the function is, start with its
+# smallest part.
+#
+# A **neuron** (also called a node or a unit) multiplies each input $x_i$ by a
+# **weight** $w_i$, adds the products and a **bias** $b$, and passes the sum
+# through an **activation function** $f$:
+#
+# $$z = w_1 x_1 + w_2 x_2 + b, \qquad \mathrm{output} = f(z)$$
+#
+# A weight says how much an input matters and in which direction. The bias
+# shifts the sum, so a neuron can be active even when all inputs are zero.
+# Work the next cell out on paper before you read its output.
+
+# %%
+section("1. Introduction to Neural Networks",
+        "What does a network compute?")
+inputs = torch.tensor([2.0, 3.0])
+weights = torch.tensor([0.5, -1.0])
+bias = torch.tensor([4.0])
+
+z = inputs[0] * weights[0] + inputs[1] * weights[1] + bias
+output = torch.clamp(z, min=0)  # one activation: negative sums become zero
+print(f"One neuron: weighted sum z = {z.item()}, output = {output.item()}")
+
+# %% [markdown]
+# PyTorch's name for "weighted sums plus biases" is `nn.Linear`. It takes the
+# number of inputs and the number of outputs, and starts with random weights.
+# Put your own weights in, and it must print the same number. `torch.no_grad`
+# says that this copying is not part of a computation to learn from.
+
+# %%
+neuron = nn.Linear(in_features=2, out_features=1)
+with torch.no_grad():
+    neuron.weight.copy_(weights.reshape(1, 2))
+    neuron.bias.copy_(bias)
+
+torch.testing.assert_close(neuron(inputs), z)
+print(f"nn.Linear computes the same weighted sum: {neuron(inputs).item()}")
+
+# %% [markdown]
+# A **layer** is several neurons that read the same inputs. Give each neuron
+# one row of a matrix $W$ of shape `(out_features, in_features)`, and one
+# matrix product computes the whole layer. Data comes in **batches**, one
+# sample a row, so the product is $X W^T + b$. Below, two samples go through
+# three neurons. The first sample and the first neuron are the ones above.
+
+# %%
+X = torch.tensor([[2.0, 3.0], [1.0, 0.0]])  # (2 samples, 2 features)
+W = torch.tensor([[0.5, -1.0], [1.0, 1.0], [0.0, 2.0]])  # (3 neurons, 2)
+b = torch.tensor([4.0, 0.0, -1.0])  # one bias a neuron
+
+layer_output = X @ W.T + b
+print("Shapes:", tuple(X.shape), "@", tuple(W.T.shape), "->",
+      tuple(layer_output.shape))
+print(f"Weighted sums, one row a sample, one column a neuron:\n{layer_output}")
+
+# %% [markdown]
+# `nn.Linear` with three outputs holds a weight of the same shape, and does
+# the same product. Check it.
+
+# %%
+layer = nn.Linear(in_features=2, out_features=3)
+with torch.no_grad():
+    layer.weight.copy_(W)
+    layer.bias.copy_(b)
+
+torch.testing.assert_close(layer(X), layer_output)
+print("nn.Linear(2, 3) agrees; its weight has shape",
+      tuple(layer.weight.shape))
+
+# %% [markdown]
+# The commonest error of a beginner, and of everybody else, is a shape that
+# does not fit. Feed three features to the layer built for two. In the
+# message, `mat1` is your data and `mat2` is the transposed weight: the
+# second number of the first must equal the first number of the second.
+
+# %%
+try:
+    layer(torch.ones(1, 3))
+except RuntimeError as error:
+    print("Three features into nn.Linear(2, 3) raise a RuntimeError:")
+    print(error)
+
+# %% [markdown]
+# Layers in a row make a network. The **input layer** is the data itself;
+# **hidden layers** compute intermediate values; the **output layer** gives
+# the prediction. How to read the figure: each line is one weight, thick when
+# it is large, solid blue when positive and dashed orange when negative. Data
+# flows from left to right. With random weights like these, the output means
+# nothing yet.
+
+# %%
+torch.manual_seed(1)
+sizes, names = [3, 4, 4, 2], ["input", "hidden 1", "hidden 2", "output"]
+fig, ax = plt.subplots(figsize=(8, 4))
+for column in range(3):
+    weight = nn.Linear(sizes[column], sizes[column + 1]).weight.detach()
+    for i in range(sizes[column + 1]):
+        for j in range(sizes[column]):
+            ax.plot([column, column + 1],
+                    [(sizes[column] - 1) / 2 - j,
+                     (sizes[column + 1] - 1) / 2 - i],
+                    color="C0" if weight[i, j] > 0 else "C1",
+                    linestyle="-" if weight[i, j] > 0 else "--",
+                    linewidth=6 * abs(weight[i, j].item()))
+for column, size in enumerate(sizes):
+    ax.scatter([column] * size, torch.arange(size) - (size - 1) / 2,
+               s=500, color="white", edgecolor="black", zorder=2)
+    ax.text(column, -2.3, f"{names[column]}\n({size} units)", ha="center")
+ax.set(title="A network with two hidden layers", ylim=(-2.4, 2))
+ax.axis("off")
+show(fig, "01_network")
+
+# %% [markdown]
+# **The biological inspiration, and where it ends.** A nerve cell receives
+# signals through many connections of different strength, and fires when
+# enough of them arrive together. The weighted sum and the activation are a
+# sketch of that. The likeness ends there: nerve cells send spikes in
+# continuous time, there are many kinds of them, and nobody has shown that
+# brains learn by the method of Section 8. Read "neuron" as a name.
+#
+# Networks differ in how the layers are connected:
+#
+# | Network | Suited to | Idea | In `torch.nn` |
+# |---|---|---|---|
+# | Feed-forward | tables | every unit sees every input | `Linear` |
+# | Convolutional | images | one small filter, all places | `Conv2d` |
+# | Recurrent | sequences | a memory carried along | `RNN`, `LSTM` |
+# | Transformer | text | each item weighs all others | `Transformer` |
+#
+# This tutorial builds the first kind. All four are trained in the same way.
+#
+# **Exercise 1.** Without running anything, find the three weighted sums that
+# the layer above gives for the sample `[0, 0]`. Then check with
+# `layer(torch.zeros(1, 2))`. *Expect the three biases: why?*
+
+# %% [markdown]
+# ## 2. The Perceptron: The Simplest Neural Network
+#
+# Section 1 chose its weights by hand. Can a neuron find its own? In 1958
+# Frank Rosenblatt showed a way. His **perceptron** is one neuron with a
+# **step** activation that answers 1 when the weighted sum is at least 0, and
+# 0 otherwise. It looks at one example at a time, and learns from mistakes
+# only:
+#
+# $$w \leftarrow w + (y - \hat{y})\,x, \qquad
+# b \leftarrow b + (y - \hat{y})$$
+#
+# Here $y$ is the target, 0 or 1, and $\hat{y}$ the prediction. A correct
+# answer changes nothing. A missed 1 adds the example to the weights, which
+# raises the sum for it; a false 1 subtracts it.
+
+# %%
+class Perceptron:
+    """One neuron with a step activation, taught by Rosenblatt's rule.
+
+    Shapes: X (num_samples, in_features), floating point;
+    y (num_samples,), only 0s and 1s.
+    fit() raises ValueError when they are not so.
+    Source: F. Rosenblatt, "The perceptron", Psychological Review, 1958.
+    """
+
+    def __init__(self, in_features, device="cpu"):
+        self.weights = torch.zeros(in_features, device=device)
+        self.bias = torch.zeros((), device=device)
+        self.history = []  # (weights, bias) after each pass
+
+    def predict(self, X):
+        """Return 1.0 where the weighted sum is at least 0, else 0.0."""
+        return (X @ self.weights + self.bias >= 0).to(X.dtype)
+
+    def fit(self, X, y, max_passes=100):
+        """Learn until a pass is free of mistakes; return mistakes a pass."""
+        if X.ndim != 2 or X.shape[1] != len(self.weights):
+            raise ValueError(
+                f"X must have shape (num_samples, {len(self.weights)}), "
+                f"not {tuple(X.shape)}")
+        if y.shape != X.shape[:1] or not ((y == 0) | (y == 1)).all():
+            raise ValueError("y must hold one 0 or 1 for each row of X")
+        mistakes = []
+        while len(mistakes) < max_passes and (not mistakes or mistakes[-1]):
+            mistakes.append(0)
+            for x, target in zip(X, y):
+                error = target - self.predict(x)
+                if error != 0:
+                    self.weights = self.weights + error * x
+                    self.bias = self.bias + error
+                    mistakes[-1] += 1
+            self.history.append((self.weights, self.bias))
+        return mistakes
+
+# %% [markdown]
+# Where is the learning rate? The weights start at zero, so a factor in front
+# of each update would multiply all weights and the bias alike, and leave
+# every prediction as it is. Try the rule on two logic gates. AND is 1 when
+# both inputs are 1, and OR when at least one is. Look for the last number of
+# mistakes in each list.
+
+# %%
+section("2. The Perceptron: The Simplest Neural Network",
+        "How can one neuron learn, and what can it not learn?")
+corners = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+for gate, y in [("AND", [0.0, 0.0, 0.0, 1.0]), ("OR", [0.0, 1.0, 1.0, 1.0])]:
+    perceptron = Perceptron(in_features=2)
+    mistakes = perceptron.fit(corners, torch.tensor(y))
+    torch.testing.assert_close(perceptron.predict(corners), torch.tensor(y))
+    print(f"{gate}: mistakes in each pass {mistakes},",
+          f"weights {perceptron.weights.tolist()},",
+          f"bias {perceptron.bias.item()}")
+
+# %% [markdown]
+# It learned both. A gate has four examples; now give it a hundred.
+# `make_blobs` draws two clouds of points, here far enough apart that a
+# straight line separates them. Data like that is called **linearly
+# separable**, and for it the rule is sure to reach a pass without mistakes
+# (Novikoff proved this in 1962).
+
+# %%
+X, y = datasets.make_blobs(n_samples=100, centers=[[1.0, 3.0], [3.0, 1.0]],
+                           cluster_std=0.7, random_state=3)
+X = torch.tensor(X, dtype=torch.float32)
+y = torch.tensor(y, dtype=torch.float32)
+
+perceptron = Perceptron(in_features=2)
+mistakes = perceptron.fit(X, y)
+assert mistakes[-1] == 0
+print("Blobs: mistakes in each pass over the 100 points:", mistakes)
+
+# %% [markdown]
+# A small helper draws points of two classes, here and in later sections:
+# circles for class 0, triangles for class 1.
+
+# %%
+def scatter_classes(ax, points, labels, size=5):
+    """Draw class 0 as circles and class 1 as triangles on Matplotlib axes.
+
+    Shapes: points (num_points, 2); labels (num_points,), only 0s and 1s.
+    size is the width of a marker, in points.
+    """
+    for label, marker in [(0, "o"), (1, "^")]:
+        chosen = points[labels == label]
+        ax.plot(chosen[:, 0], chosen[:, 1], marker, color=f"C{label}",
+                markersize=size, label=f"class {label}")
+
+# %% [markdown]
+# The boundary is the line where the weighted sum is zero,
+# $w_1 x_1 + w_2 x_2 + b = 0$. Solve it for $x_2$ to draw it. How to read the
+# figure: the thin dashed lines are the boundary after the first passes, and
+# the thick one is the last, which has each cloud on its own side.
+
+# %%
+fig, ax = plt.subplots(figsize=(8, 4))
+scatter_classes(ax, X, y)
+last = len(perceptron.history)
+for number, (w, b) in enumerate(perceptron.history, start=1):
+    if number in (1, 2, 3, last):
+        w1, w2 = w.tolist()
+        ax.axline((0, -b.item() / w2), slope=-w1 / w2, color="black",
+                  linewidth=2.5 if number == last else 1,
+                  linestyle="-" if number == last else (0, (3 * number, 2)),
+                  label=f"after pass {number}")
+ax.set(title="A perceptron finds a line between two clouds",
+       xlabel="feature 1", ylabel="feature 2", ylim=(-0.7, 5))
+fig.subplots_adjust(right=0.77)
+ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+show(fig, "02_perceptron")
+
+# %% [markdown]
+# The same from `torch`: an `nn.Linear` with these weights, followed by a
+# comparison with zero, must give the same hundred answers.
+
+# %%
+neuron = nn.Linear(2, 1)
+with torch.no_grad():
+    neuron.weight.copy_(perceptron.weights.reshape(1, 2))
+    neuron.bias.copy_(perceptron.bias)
+    answers = (neuron(X) >= 0).float().flatten()
+
+torch.testing.assert_close(answers, perceptron.predict(X))
+print(f"nn.Linear and a step give the same {len(answers)} answers")
+
+# %% [markdown]
+# Now the case that breaks it. **XOR** ("exclusive or") is 1 when exactly one
+# of the two inputs is 1. Give the rule many passes, and look for a zero.
+
+# %%
+xor = torch.tensor([0.0, 1.0, 1.0, 0.0])
+mistakes = Perceptron(in_features=2).fit(corners, xor, max_passes=100)
+assert len(mistakes) == 100 and min(mistakes) > 0
+print("XOR: mistakes in the first passes:", mistakes[:8])
+print("XOR: fewest mistakes in any of the 100 passes:", min(mistakes))
+
+# %% [markdown]
+# More passes cannot help, because no line does it. The four corners ask for
+#
+# $$b < 0, \qquad w_1 + b \geq 0, \qquad w_2 + b \geq 0, \qquad
+# w_1 + w_2 + b < 0.$$
+#
+# Add the second and the third: $w_1 + w_2 + 2b \geq 0$. Take $b$ away:
+# $w_1 + w_2 + b \geq -b$. By the first, $-b > 0$, so the sum is positive,
+# and the fourth is false. The next cell tries a grid of lines all the same,
+# and counts how many corners the best of them gets right.
+
+# %%
+grid = torch.arange(-2, 2.25, 0.25)
+w1, w2, b = torch.meshgrid(grid, grid, grid, indexing="ij")
+lines = torch.stack([w1, w2, b]).reshape(3, -1)  # one line a column
+answers = corners @ lines[:2] + lines[2] >= 0
+right = (answers == xor.bool().reshape(4, 1)).sum(dim=0)
+print(f"XOR: the best of {lines.shape[1]} lines gets",
+      f"{right.max().item()} of the 4 corners right")
+assert right.max() == 3
+
+# %% [markdown]
+# How to read the figure: circles are 0 and triangles are 1. In the first two
+# panels one line has all triangles on one side. In the third, any line that
+# separates one triangle from the circles leaves the other on the wrong side.
+
+# %%
+fig, axes = plt.subplots(1, 3, figsize=(9, 3.2), sharex=True, sharey=True)
+gates = [("AND: one line", [0, 0, 0, 1], [1.5]),
+         ("OR: one line", [0, 1, 1, 1], [0.5]),
+         ("XOR: it takes two lines", [0, 1, 1, 0], [0.5, 1.5])]
+for ax, (title, y, heights) in zip(axes, gates):
+    scatter_classes(ax, corners, torch.tensor(y), size=10)
+    for height in heights:
+        ax.axline((0, height), slope=-1, color="black", linestyle="--")
+    ax.set(title=title, xlabel="input 1", xlim=(-0.4, 1.4),
+           ylim=(-0.4, 1.4), xticks=[0, 1], yticks=[0, 1])
+axes[0].set_ylabel("input 2")
+show(fig, "02_gates")
+
+# %% [markdown]
+# Two lines would do it, and two lines are two neurons, so the cure is
+# another layer. First, when is one neuron enough?
+#
+# | Your data | One neuron |
+# |---|---|
+# | linearly separable | enough; the rule ends without mistakes |
+# | nearly so (some overlap) | useful, but the step rule never settles |
+# | curved boundary, or XOR | not enough: add a hidden layer |
+#
+# For the middle row, Section 6 brings losses that count *how* wrong an
+# answer is, where the step only says *that* it is wrong.
+#
+# **Exercise 2.** NAND is AND with its answers swapped. Predict the signs of
+# the two weights and of the bias, then run `Perceptron` on it. *Expect the
+# last pass to have no mistakes, both weights negative and the bias
+# positive.*
+
+# %% [markdown]
+# ## 3. Activation Functions
+#
+# XOR needs a second layer. Is a second layer alone enough? Put one linear
+# layer on top of another and multiply out:
+#
+# $$W_2 (W_1 x + b_1) + b_2 = (W_2 W_1)\,x + (W_2 b_1 + b_2)$$
+#
+# The right side is again one matrix and one bias: one linear layer. Without
+# something non-linear between them, any number of layers is worth one. Check
+# it on random layers.
+
+# %%
+section("3. Activation Functions",
+        "What makes many layers more than one?")
+torch.manual_seed(3)
+first, second = nn.Linear(4, 8), nn.Linear(8, 2)
+X = torch.randn(5, 4)
+
+W = second.weight @ first.weight
+b = second.weight @ first.bias + second.bias
+torch.testing.assert_close(second(first(X)), X @ W.T + b)
+print("Two linear layers equal one, whose weight has shape", tuple(W.shape))
+
+# %% [markdown]
+# The cure is an **activation function**, a non-linear function applied to
+# each weighted sum. To compare such functions you need their values and also
+# their slopes, because learning (Sections 7 and 8) follows slopes.
+#
+# The slope of a result with respect to a tensor is called its **gradient**.
+# PyTorch computes it: mark the tensor with `requires_grad=True`, compute a
+# result, call `backward()` on it, and read `.grad`. For $z^2$ the slope is
+# $2z$, so look for 6 at $z = 3$.
+
+# %%
+z = torch.tensor(3.0, requires_grad=True)
+(z ** 2).backward()
+print(f"Slope of z^2 at z = 3: {z.grad.item()}")
+
+# %% [markdown]
+# You will want the slopes of many functions at many points. If a function
+# treats each entry on its own, the gradient of the *sum* of its results
+# holds every single slope, so one `backward()` gives them all.
+
+# %%
+def gradient_of(function, points):
+    """Return the gradient of function(points).sum() at the points.
+
+    Shapes: any floating-point tensor in, the same shape out. For a function
+    that acts entry by entry, these are its slopes.
+    """
+    points = points.detach().clone().requires_grad_()
+    function(points).sum().backward()
+    return points.grad
+
+# %% [markdown]
+# **Sigmoid** squashes any number into the range from 0 to 1:
+#
+# $$\sigma(z) = \frac{1}{1 + e^{-z}}$$
+#
+# Typed in as it stands, it has a flaw. At $z = -100$ the exponential is too
+# large for a 32-bit number and becomes infinite. The value survives, since
+# one over infinity is zero. Look at the gradient.
+
+# %%
+z = torch.tensor(-100.0, requires_grad=True)
+value = 1 / (1 + torch.exp(-z))
+value.backward()
+print(f"exp(100) in 32 bits: {torch.exp(-z).item()}")
+print(f"Textbook sigmoid at -100: {value.item()}, slope {z.grad.item()}")
+assert value == 0 and z.grad.isnan()
+
+# %% [markdown]
+# The gradient is NaN, "not a number", the result of infinity times zero. One
+# NaN gradient turns weights into NaN and ends the training. The stable form
+# never takes the exponential of a positive number: multiply the fraction
+# above and below by $e^{z}$ and you get $e^{z} / (1 + e^{z})$, which is safe
+# where the first form is not.
+
+# %%
+def sigmoid(z):
+    """Return 1 / (1 + exp(-z)) for each entry, without overflow.
+
+    Shapes: any floating-point tensor in, the same shape out.
+    """
+    positive = z >= 0
+    small = torch.exp(torch.where(positive, -z, z))  # never above 1
+    return torch.where(positive, 1 / (1 + small), small / (1 + small))
+
+# %% [markdown]
+# **Tanh**, the hyperbolic tangent, squashes into the range from -1 to 1, so
+# its outputs are centred on zero:
+#
+# $$\tanh(z) = \frac{e^{z} - e^{-z}}{e^{z} + e^{-z}}$$
+#
+# It overflows on both sides, to infinity over infinity. The stable form
+# divides by the larger exponential. `torch.expm1(a)` is $e^{a} - 1$, exact
+# also where $a$ is tiny.
+
+# %%
+def tanh(z):
+    """Return the hyperbolic tangent of each entry, without overflow.
+
+    Shapes: any floating-point tensor in, the same shape out.
+    """
+    positive = z >= 0
+    # For z >= 0, tanh(z) = (1 - exp(-2z)) / (1 + exp(-2z)); it is odd.
+    decay = torch.expm1(torch.where(positive, -2 * z, 2 * z))
+    magnitude = -decay / (decay + 2)
+    return torch.where(positive, magnitude, -magnitude)
+
+# %% [markdown]
+# **ReLU**, the rectified linear unit, is $\max(0, z)$: it keeps positive
+# numbers and replaces the others by zero. It is cheap, and its slope is 1
+# wherever $z$ is positive. At exactly 0 it has a corner, and PyTorch takes
+# the slope there as 0.
+
+# %%
+def relu(z):
+    """Return max(0, z) for each entry; its gradient at 0 is 0.
+
+    Shapes: any floating-point tensor in, the same shape out.
+    """
+    return torch.where(z <= 0, torch.zeros_like(z), z)
+
+# %% [markdown]
+# ReLU's slope is 0 for all negative sums, which can stop a unit from
+# learning, as you will see below. **Leaky ReLU** keeps a small slope there,
+# $\max(0.01 z, z)$. **ELU** bends smoothly towards $-\alpha$ instead:
+# $\alpha (e^{z} - 1)$ for negative $z$.
+
+# %%
+def leaky_relu(z, negative_slope=0.01):
+    """Return z where z > 0, and negative_slope * z elsewhere.
+
+    Shapes: any floating-point tensor in, the same shape out.
+    Source: A. Maas et al., "Rectifier nonlinearities improve neural
+    network acoustic models", 2013.
+    """
+    return torch.where(z > 0, z, negative_slope * z)
+
+# %% [markdown]
+# In ELU, both branches of `torch.where` are computed, and then one is
+# picked. An infinite value in the branch *not* picked would still spoil the
+# gradient (zero times infinity again), so the code feeds `expm1` zeros
+# wherever its result is not wanted.
+
+# %%
+def elu(z, alpha=1.0):
+    """Return z where z > 0, and alpha * (exp(z) - 1) elsewhere.
+
+    Shapes: any floating-point tensor in, the same shape out.
+    Source: D.-A. Clevert et al., "Fast and accurate deep network learning
+    by exponential linear units", 2015.
+    """
+    positive = z > 0
+    negative_part = torch.where(positive, torch.zeros_like(z), z)
+    return torch.where(positive, z, alpha * torch.expm1(negative_part))
+
+# %% [markdown]
+# Now hold all five against PyTorch's own, in value and in gradient, from
+# -200 to 200. Look at the largest slopes: sigmoid's is the smallest by far.
+
+# %%
+points = torch.arange(-2000, 2001) / 10
+pairs = {"sigmoid": (sigmoid, torch.sigmoid), "tanh": (tanh, torch.tanh),
+         "relu": (relu, nn.ReLU()), "leaky_relu": (leaky_relu, nn.LeakyReLU()),
+         "elu": (elu, nn.ELU())}
+for name, (ours, theirs) in pairs.items():
+    slopes = gradient_of(ours, points)
+    torch.testing.assert_close(ours(points), theirs(points))
+    torch.testing.assert_close(slopes, gradient_of(theirs, points))
+    print(f"{name:<10} agrees with PyTorch at {len(points)} points;",
+          f"largest slope {slopes.max().item():.2f}")
+
+# %% [markdown]
+# **Softmax** is for output layers. It turns a row of raw scores, called
+# **logits**, into probabilities: positive numbers that sum to 1.
+#
+# $$\mathrm{softmax}(z)_i = \frac{e^{z_i}}{\sum_j e^{z_j}}$$
+#
+# It overflows even for ordinary scores. Adding the same number to every
+# logit changes nothing, because the factor cancels; so subtract the largest
+# logit first, and no exponential exceeds 1.
+
+# %%
+def softmax(logits, dim):
+    """Turn logits into probabilities that sum to 1 along dimension dim.
+
+    Shapes: any floating-point tensor in, the same shape out.
+    """
+    exponentials = torch.exp(logits - logits.amax(dim=dim, keepdim=True))
+    return exponentials / exponentials.sum(dim=dim, keepdim=True)
+
+# %% [markdown]
+# See the break and the cure side by side: the formula as it stands fails for
+# logits near 1000, the stable form does not, and shifting by 1000 changes
+# nothing.
+
+# %%
+logits = torch.tensor([[1.0, 2.0, 3.0], [1001.0, 1002.0, 1003.0]])
+exponentials = torch.exp(logits)
+naive = exponentials / exponentials.sum(dim=1, keepdim=True)
+print(f"Softmax as the formula stands:\n{naive}")
+print(f"Stable softmax:\n{softmax(logits, dim=1)}")
+
+# %% [markdown]
+# Against PyTorch, value and gradient must agree. A softmax row always sums
+# to 1, so the gradient of its sum is zero for right and wrong code alike; the
+# squares below give a gradient that can differ.
+
+# %%
+torch.testing.assert_close(softmax(logits, 1), torch.softmax(logits, 1))
+torch.testing.assert_close(
+    gradient_of(lambda z: softmax(z, dim=1).square(), logits),
+    gradient_of(lambda z: torch.softmax(z, dim=1).square(), logits))
+print("Stable softmax agrees with PyTorch in value and gradient")
+
+# %% [markdown]
+# `dim` names the dimension along which the probabilities sum to 1. With one
+# sample a row and one class a column, that is `dim=1`. With `dim=0` the
+# samples of a batch compete with each other, which runs without an error and
+# is wrong. Compare the sums.
+
+# %%
+torch.manual_seed(3)
+logits = torch.randn(2, 3)  # 2 samples, 3 classes
+for dim in (1, 0):
+    row_sums = softmax(logits, dim=dim).sum(dim=1)
+    print(f"softmax with dim={dim}: the rows sum to",
+          " and ".join(f"{row_sum:.4f}" for row_sum in row_sums))
+
+# %% [markdown]
+# How to read the figure: the solid line is the function and the dashed line
+# its slope. Where the dashed line is near zero, a unit passes on almost no
+# gradient. Sigmoid and tanh go flat on both sides; ReLU on one. The last
+# panel shows three softmax probabilities as one logit grows while the other
+# two stay at 0 and 1.
+
+# %%
+fig, axes = plt.subplots(2, 3, figsize=(9, 5), sharex=True, sharey=True)
+z = torch.linspace(-4, 4, 401)
+functions = {"Sigmoid": sigmoid, "Tanh": tanh, "ReLU": relu,
+             "Leaky ReLU (slope 0.01)": leaky_relu, "ELU": elu}
+for ax, (name, function) in zip(axes.flat, functions.items()):
+    ax.plot(z, function(z), label="function")
+    ax.plot(z, gradient_of(function, z), label="slope")
+    ax.set(title=name, ylim=(-1.2, 2.2))
+logits = torch.stack([z, torch.zeros(401), torch.ones(401)], dim=1)
+axes[1, 2].plot(z, softmax(logits, dim=1), linestyle="-")
+for x, y, text in [(2, 1, "logit z"), (-3.5, 0.4, "logit 0"),
+                   (-3.5, 0.9, "logit 1")]:
+    axes[1, 2].text(x, y, text)
+axes[1, 2].set_title("Softmax of (z, 0, 1)")
+axes[0, 0].legend()
+fig.supxlabel("z")
+fig.subplots_adjust(left=0.06, bottom=0.12, hspace=0.3)
+show(fig, "03_activations")
+
+# %% [markdown]
+# Small slopes multiply. In a deep network the gradient reaches an early
+# layer through every later one, and each contributes a factor. Measure it:
+# 20 layers, one activation at a time, each with the spread of initial
+# weights that `nn.init.calculate_gain` recommends for it. Look at the
+# gradient of the first layer, the last to be reached.
+
+# %%
+depth, width = 20, 64
+sizes = {}
+for name, activation in [("sigmoid", nn.Sigmoid()), ("tanh", nn.Tanh()),
+                         ("relu", nn.ReLU())]:
+    torch.manual_seed(3)
+    layers = [nn.Linear(width, width, bias=False) for _ in range(depth)]
+    spread = nn.init.calculate_gain(name) / width ** 0.5
+    hidden = torch.randn(256, width)
+    for layer in layers:
+        nn.init.normal_(layer.weight, std=spread)
+        hidden = activation(layer(hidden))
+    hidden.square().mean().backward()
+    sizes[name] = [layer.weight.grad.norm().item() for layer in layers]
+    print(f"{name:<8} gradient size: first layer {sizes[name][0]:.1e},",
+          f"last layer {sizes[name][-1]:.1e}")
+assert sizes["sigmoid"][0] < 1e-6 * sizes["relu"][0]
+
+# %% [markdown]
+# How to read the figure: the vertical axis counts powers of ten. With
+# sigmoid each layer back costs the same factor, so the line falls straight
+# to almost nothing: the gradient **vanishes**, and early layers hardly
+# learn. Tanh and ReLU keep it within a factor of ten or so.
+
+# %%
+fig, ax = plt.subplots(figsize=(7, 3.6))
+for (name, values), marker in zip(sizes.items(), "os^"):
+    ax.semilogy(range(1, depth + 1), values, marker=marker, label=name)
+ax.set(title="Gradient size through 20 layers", ylabel="gradient norm",
+       xlabel="layer (1 is nearest the input)", xticks=range(1, 21, 3))
+ax.yaxis.set_major_formatter("{x:g}")
+ax.minorticks_off()
+ax.legend()
+fig.subplots_adjust(left=0.13)
+show(fig, "03_vanishing_gradients")
+
+# %% [markdown]
+# ReLU has a failure of its own. Push a unit so far that its weighted sum is
+# negative for every sample, and its output and its slope are zero
+# everywhere. No gradient arrives to bring it back: the unit is **dead**.
+# Take one unit whose outputs are too large for the targets.
+
+# %%
+X = torch.tensor([[0.5], [1.0], [1.5]])
+unit = nn.Linear(1, 1)
+with torch.no_grad():
+    unit.weight.fill_(3.0)
+    unit.bias.fill_(1.0)
+print("Targets:", X.flatten().tolist())
+print("Outputs:", torch.relu(unit(X)).flatten().tolist())
+
+# %% [markdown]
+# One step of learning moves weight and bias against the gradient of the
+# squared error. With a step size of 2, far too large, it kills the unit.
+
+# %%
+(torch.relu(unit(X)) - X).square().mean().backward()
+with torch.no_grad():
+    unit.weight -= 2.0 * unit.weight.grad
+    unit.bias -= 2.0 * unit.bias.grad
+print("Outputs after the step:", torch.relu(unit(X)).flatten().tolist())
+
+# %% [markdown]
+# Now ask for the gradient at this very point, with ReLU and with Leaky ReLU.
+# Zero means that no later step can move the weight. Leaky ReLU's gradient is
+# small but points the way back.
+
+# %%
+slopes = {}
+for name, activation in [("ReLU", nn.ReLU()), ("Leaky ReLU", nn.LeakyReLU())]:
+    unit.zero_grad()
+    (activation(unit(X)) - X).square().mean().backward()
+    slopes[name] = unit.weight.grad.item()
+    print(f"Gradient of the dead unit's weight with {name}:",
+          f"{slopes[name]:.4f}")
+assert slopes["ReLU"] == 0 and slopes["Leaky ReLU"] != 0
+
+# %% [markdown]
+# **How to choose**
+#
+# | Where | Take | Why |
+# |---|---|---|
+# | hidden layers, to begin with | ReLU | cheap; slope 1 when active |
+# | hidden, many dead units | Leaky ReLU or ELU | slope never zero |
+# | hidden, centred or bounded | tanh | outputs from -1 to 1 |
+# | output: regression | none | any number may be the answer |
+# | output: yes or no | sigmoid | one probability |
+# | output: one of many classes | softmax | probabilities, sum 1 |
+#
+# In the last two rows, PyTorch's losses apply the sigmoid or softmax
+# themselves. Section 6 shows why the network itself should end with logits.
+#
+# **Exercise 3.** On paper, show that the slope of the sigmoid is
+# $\sigma(z)(1 - \sigma(z))$. Then check it against `backward()` at five
+# points of your choice. *Expect agreement to within rounding, and a slope of
+# 0.25 at $z = 0$.*
+
+# %% [markdown]
+# ## 4. Multi-Layer Perceptrons (MLPs)
+#
+# With activations between them, layers no longer collapse. What can they
+# represent? A **multi-layer perceptron** is a chain of linear layers with an
+# activation after each but the last:
+#
+# $$h_1 = f(W_1 x + b_1), \qquad h_2 = f(W_2 h_1 + b_2), \qquad
+# \mathrm{output} = W_3 h_2 + b_3$$
+#
+# Every unit of a layer reads every unit of the layer before, so the layers
+# are called **fully connected**. The number of hidden layers and their sizes
+# are yours to choose: they are **hyperparameters**, while weights and biases
+# are **parameters**, which training finds. Computing the output from the
+# input is **forward propagation**. Draw three sets of weights at random and
+# follow the shapes.
+
+# %%
+section("4. Multi-Layer Perceptrons (MLPs)",
+        "What can hidden layers represent?")
+torch.manual_seed(4)
+X = torch.randn(5, 3)  # 5 samples, 3 features
+W1, b1 = torch.randn(4, 3), torch.randn(4)
+W2, b2 = torch.randn(4, 4), torch.randn(4)
+W3, b3 = torch.randn(2, 4), torch.randn(2)
+print(f"Input: {tuple(X.shape)}. Weights: {tuple(W1.shape)},",
+      f"{tuple(W2.shape)}, {tuple(W3.shape)}")
+
+# %% [markdown]
+# The number of rows, one a sample, stays the same throughout. The number of
+# columns becomes the number of units of each layer in turn.
+
+# %%
+h1 = torch.relu(X @ W1.T + b1)
+h2 = torch.relu(h1 @ W2.T + b2)
+output = h2 @ W3.T + b3
+print(f"Hidden 1 {tuple(h1.shape)}, hidden 2 {tuple(h2.shape)},",
+      f"output {tuple(output.shape)}")
+
+# %% [markdown]
+# The formula writes $W_1 x$ for one sample as a column; the code writes
+# `X @ W1.T` for many samples as rows. It is the same product. In `torch`,
+# `nn.Sequential` chains layers. Fill one with these matrices and compare.
+
+# %%
+network = nn.Sequential(nn.Linear(3, 4), nn.ReLU(),
+                        nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+with torch.no_grad():
+    for parameter, value in zip(network.parameters(),
+                                [W1, b1, W2, b2, W3, b3]):
+        parameter.copy_(value)
+torch.testing.assert_close(network(X), output)
+print("nn.Sequential with the same weights gives the same outputs")
+
+# %% [markdown]
+# Now XOR, which stopped the perceptron. Two hidden ReLU units and one output
+# unit solve it, with weights small enough to check by hand:
+#
+# $$h_1 = \max(0,\; x_1 + x_2), \qquad h_2 = \max(0,\; x_1 + x_2 - 1),
+# \qquad \mathrm{output} = h_1 - 2 h_2$$
+
+# %%
+corners = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+W1, b1 = torch.tensor([[1.0, 1.0], [1.0, 1.0]]), torch.tensor([0.0, -1.0])
+W2, b2 = torch.tensor([[1.0, -2.0]]), torch.tensor([0.0])
+
+hidden = torch.relu(corners @ W1.T + b1)
+output = (hidden @ W2.T + b2).flatten()
+for x, h, value in zip(corners, hidden, output):
+    print(f"inputs {x.tolist()} -> hidden {h.tolist()} -> output {value:.0f}")
+assert output.tolist() == [0.0, 1.0, 1.0, 0.0]
+
+# %% [markdown]
+# What did the hidden layer do? It moved the points. How to read the figure:
+# on the left are the four corners as they come; on the right, the same four
+# as the output unit sees them. The two triangles now share one place, and
+# one line, $h_1 - 2 h_2 = 0.5$, separates them from the circles.
+
+# %%
+fig, axes = plt.subplots(1, 2, figsize=(8, 3.8), sharey=True)
+names = [["(0, 0)", "(0, 1)", "(1, 0)", "(1, 1)"],
+         ["(0, 0)", "(0, 1)\nand (1, 0)", "", "(1, 1)"]]
+for ax, places, labels in zip(axes, [corners, hidden], names):
+    scatter_classes(ax, places, torch.tensor([0, 1, 1, 0]), size=10)
+    for place, label in zip(places.tolist(), labels):
+        ax.text(place[0] + 0.08, place[1] + 0.06, label)
+    ax.set(xlim=(-0.3, 2.6), ylim=(-0.3, 1.4))
+axes[0].set(title="Inputs: no line separates them", xlabel="input 1",
+            ylabel="input 2 / hidden unit 2")
+axes[1].set(title="Hidden units: one line does", xlabel="hidden unit 1")
+axes[1].axline((0.5, 0), slope=0.5, color="black", linestyle="--")
+axes[0].legend(loc="center right")
+show(fig, "04_xor")
+
+# %% [markdown]
+# So hidden units can bend a boundary. How far does that go? Build a network
+# that follows a curve. Each ReLU unit $\max(0,\; x - t)$ is flat up to its
+# **knot** $t$ and rises after it, so adding a multiple of it changes the
+# slope at $t$ and nothing to the left. Choose the multiples to make each
+# slope that of the straight line to the next point of the curve, and the sum
+# joins the points of the curve.
+
+# %%
+def relu_interpolant(knots, values):
+    """Build the network that joins points by straight lines.
+
+    Shapes: knots (num_hidden + 1,), increasing; values the same. Returns an
+    nn.Sequential that maps (num_points, 1) to (num_points, 1), exact at
+    the knots and straight between them.
+    Raises ValueError when the knots do not increase or the shapes differ.
+    """
+    if knots.shape != values.shape or not (knots.diff() > 0).all():
+        raise ValueError("knots must increase, with one value for each")
+    slopes = values.diff() / knots.diff()
+    num_hidden = len(slopes)
+    network = nn.Sequential(nn.Linear(1, num_hidden), nn.ReLU(),
+                            nn.Linear(num_hidden, 1)).to(knots)
+    with torch.no_grad():
+        network[0].weight.fill_(1.0)
+        network[0].bias.copy_(-knots[:-1])
+        network[2].weight[0, 0] = slopes[0]
+        network[2].weight[0, 1:] = slopes.diff()
+        network[2].bias.fill_(values[0])
+    return network
+
+# %% [markdown]
+# Take the curve $\sin x$ for $x$ from 0 to 6, and measure the worst error
+# over many points as the number of hidden units doubles. Look at the
+# last line. (`float64`, numbers of 64 bits, keeps rounding out of it.)
+
+# %%
+x = torch.linspace(0, 6, 2001, dtype=torch.float64).reshape(-1, 1)
+units, errors = [4, 8, 16, 32, 64], []
+for num_hidden in units:
+    knots = torch.linspace(0, 6, num_hidden + 1, dtype=torch.float64)
+    network = relu_interpolant(knots, torch.sin(knots))
+    with torch.no_grad():
+        errors.append((network(x) - torch.sin(x)).abs().max().item())
+    print(f"{num_hidden:>2} hidden units: worst error {errors[-1]:.4f}")
+
+ratios = [before / after for before, after in zip(errors, errors[1:])]
+print("Each doubling divides it by", [round(ratio, 2) for ratio in ratios])
+assert 3.9 < ratios[-1] < 4.1
+
+# %% [markdown]
+# Twice the units, a quarter of the error. How to read the figure: on the
+# left, thin lines are the weighted contributions of the six hidden units,
+# the thick dashed line is their sum, and the pale line is the target. On the
+# right, both axes count in powers, and the points follow a line of slope -2:
+# error proportional to 1 / units squared.
+
+# %%
+knots = torch.linspace(0, 6, 7)
+network = relu_interpolant(knots, torch.sin(knots))
+x = torch.linspace(0, 6, 241).reshape(-1, 1)
+with torch.no_grad():
+    pieces = torch.relu(network[0](x)) * network[2].weight
+fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
+left.plot(x, torch.sin(x), color="0.7", linewidth=6, label="target sin x")
+left.plot(x, pieces, color="C0", linestyle="-", linewidth=0.8)
+left.plot(x, pieces.sum(dim=1), color="C1", linestyle="--",
+          label="sum of the pieces")
+left.set(title="Six ReLU pieces add up to a curve", xlabel="x", ylim=(-4, 4))
+right.loglog(units, errors, marker="o", label="measured")
+right.loglog([4, 64], [errors[0], errors[0] / 16 ** 2], label="slope -2")
+right.set(title="Worst error", xlabel="hidden units", ylabel="worst error",
+          xticks=units)
+for axis in (right.xaxis, right.yaxis):
+    axis.set_major_formatter("{x:g}")
+right.minorticks_off()
+left.legend(loc="lower left")
+right.legend()
+show(fig, "04_universal")
+
+# %% [markdown]
+# This is a case of the **universal approximation theorem**: for any
+# continuous target on a closed and bounded domain, and any wanted accuracy,
+# there is a network with one hidden layer that reaches it, if the activation
+# is continuous and not a polynomial (Leshno et al., 1993).
+#
+# Note what it does not say. It does not say how many units you need, nor
+# that training will find the weights. And outside the bounded domain it
+# promises nothing. Leave the domain, and see.
+
+# %%
+with torch.no_grad():
+    for x in (3.0, 6.0, 9.0):
+        prediction = network(torch.tensor([[x]])).item()
+        print(f"x = {x}: sin x = {math.sin(x):.2f},",
+              f"network {prediction:.2f}")
+
+# %% [markdown]
+# Past the last knot the network goes straight on, and the sine turns back.
+# Networks trained on data behave in the same way: trust them inside the
+# range of the data they have seen.
+#
+# **How to choose sizes**
+#
+# | Number | Set by |
+# |---|---|
+# | input size | the features in your data |
+# | output size | the task: 1 number, or one logit a class |
+# | hidden layers | begin with 1 or 2 |
+# | hidden sizes | begin with 16 to 128; grow while validation improves |
+#
+# (Section 9 explains validation.)
+#
+# **Exercise 4.** Replace ReLU by the identity in the XOR network above (leave
+# `torch.relu` out) and predict the four outputs on paper before you run it.
+# *Expect 2, 1, 1 and 0: a linear function, so not XOR.*
+
+# %% [markdown]
+# ## 5. Defining a Neural Network in PyTorch (`nn.Module`)
+#
+# Loose matrices are hard to keep track of: a training program must find
+# every one of them, move them to a GPU, save them and load them. `nn.Module`
+# does that bookkeeping. To define a network, write a class that inherits from
+# it:
+#
+# - in `__init__`, call `super().__init__()` and assign the layers to
+#   attributes;
+# - in `forward`, say how the input flows through them.
+
+# %%
+class SimpleMLP(nn.Module):
+    """A network with one hidden ReLU layer, for classification.
+
+    Shapes: (batch_size, input_size) in, logits (batch_size, num_classes)
+    out. Pass the logits to nn.CrossEntropyLoss as they are.
+    """
+
+    def __init__(self, input_size, hidden_size, num_classes):
+        super().__init__()
+        self.fc1 = nn.Linear(input_size, hidden_size)
+        self.relu = nn.ReLU()
+        self.fc2 = nn.Linear(hidden_size, num_classes)
+
+    def forward(self, x):
+        hidden = self.relu(self.fc1(x))
+        return self.fc2(hidden)
+
+# %% [markdown]
+# Build one for images of 28 by 28 pixels in ten classes. An image enters as
+# a flat row of 784 numbers. Printing a module lists what it found among its
+# attributes: `fc` stands for "fully connected".
+
+# %%
+section("5. Defining a Neural Network in PyTorch (nn.Module)",
+        "How do you write a network in PyTorch?")
+torch.manual_seed(5)
+model = SimpleMLP(input_size=28 * 28, hidden_size=128, num_classes=10)
+print(model)
+images = torch.rand(32, 28, 28)
+logits = model(images.flatten(start_dim=1))
+print("32 images give logits of shape", tuple(logits.shape))
+
+# %% [markdown]
+# How many numbers will training adjust? Count by hand: the first layer has
+# $784 \times 128$ weights and 128 biases, the second $128 \times 10$ and 10.
+# `numel` gives the number of entries of a tensor. The two counts must agree.
+
+# %%
+by_hand = 784 * 128 + 128 + 128 * 10 + 10
+by_numel = sum(parameter.numel() for parameter in model.parameters())
+assert by_numel == by_hand
+for name, parameter in model.named_parameters():
+    print(f"{name:<10} shape {str(tuple(parameter.shape)):<11}",
+          f"{parameter.numel():>6} numbers")
+print(f"In all {by_numel} parameters, by hand and by numel")
+
+# %% [markdown]
+# Call the module, `model(x)`, rather than `model.forward(x)`. The call runs
+# `forward` and also the **hooks**, functions that you or a library attach to
+# watch a layer. Calling `forward` yourself skips them without a word.
+
+# %%
+outputs_seen = []
+handle = model.register_forward_hook(
+    lambda module, inputs, output: outputs_seen.append(output))
+x = torch.rand(2, 784)
+model(x)
+print("The hook has seen after model(x):        ", len(outputs_seen))
+model.forward(x)
+print("The hook has seen after model.forward(x):", len(outputs_seen))
+handle.remove()
+assert len(outputs_seen) == 1
+
+# %% [markdown]
+# A module's **`state_dict`** maps the name of each parameter to its tensor.
+# It is what you save and load (Section 9 does). A second model starts with
+# other random weights; load the first one's `state_dict`, and the two give
+# the same outputs.
+
+# %%
+twin = SimpleMLP(input_size=784, hidden_size=128, num_classes=10)
+print("Same outputs before loading:", torch.equal(twin(x), model(x)))
+twin.load_state_dict(model.state_dict())
+torch.testing.assert_close(twin(x), model(x))
+print("Same outputs after loading: ", torch.equal(twin(x), model(x)))
+
+# %% [markdown]
+# When data flows straight through, `nn.Sequential` saves you the class. Its
+# layers have numbers for names, so copy the parameters in order rather than
+# by name.
+
+# %%
+chain = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
+with torch.no_grad():
+    for target, source in zip(chain.parameters(), model.parameters()):
+        target.copy_(source)
+torch.testing.assert_close(chain(x), model(x))
+print("nn.Sequential agrees; its names:", ", ".join(chain.state_dict()))
+
+# %% [markdown]
+# From here on the tutorial uses a general version: any number of hidden
+# layers, any activation, and optional dropout (explained below). It builds
+# the list of layers in a loop and hands it to `nn.Sequential`.
+
+# %%
+class MLP(nn.Module):
+    """A multi-layer perceptron with any number of hidden layers.
+
+    hidden_sizes is a sequence such as [64, 32], and may be empty, which
+    leaves one linear layer; activation is a class such as nn.ReLU; dropout
+    is the probability of dropping a hidden unit, from 0 up to 1.
+    Shapes: (batch_size, in_features) in, (batch_size, out_features) out,
+    without an activation at the end. Raises ValueError for another width.
+    """
+
+    def __init__(self, in_features, hidden_sizes, out_features,
+                 activation=nn.ReLU, dropout=0.0):
+        super().__init__()
+        self.in_features = in_features
+        sizes = [in_features, *hidden_sizes]
+        layers = []
+        for size_in, size_out in zip(sizes, sizes[1:]):
+            layers += [nn.Linear(size_in, size_out), activation()]
+            if dropout > 0:
+                layers.append(nn.Dropout(dropout))
+        layers.append(nn.Linear(sizes[-1], out_features))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x):
+        if x.shape[-1] != self.in_features:
+            raise ValueError(f"expected {self.in_features} features in the "
+                             f"last dimension, got shape {tuple(x.shape)}")
+        return self.layers(x)
+
+# %% [markdown]
+# Check that it is the same network as `SimpleMLP` when it has one hidden
+# layer, then build a deeper one.
+
+# %%
+general = MLP(784, [128], 10)
+with torch.no_grad():
+    for target, source in zip(general.parameters(), model.parameters()):
+        target.copy_(source)
+torch.testing.assert_close(general(x), model(x))
+deep = MLP(784, [64, 32, 16], 10, activation=nn.Tanh)
+print("MLP(784, [128], 10) agrees with SimpleMLP(784, 128, 10)")
+print("MLP(784, [64, 32, 16], 10) maps", tuple(x.shape), "to",
+      tuple(deep(x).shape))
+
+# %% [markdown]
+# Why `nn.Sequential` and not a plain Python list? `nn.Module` registers
+# layers only when they are attributes or sit in one of its own containers.
+# Layers in a plain list work in `forward` but do not exist for training,
+# saving or moving to a GPU. Count the parameters.
+
+# %%
+class PlainList(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = [nn.Linear(4, 4), nn.Linear(4, 2)]
+
+
+class RightList(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 2)])
+
+# %%
+for module_class in (PlainList, RightList):
+    count = sum(p.numel() for p in module_class().parameters())
+    print(f"{module_class.__name__}: {count} parameters registered")
+assert len(list(PlainList().parameters())) == 0
+
+# %% [markdown]
+# A module has two modes. `train()` is for learning and `eval()` for using.
+# **Dropout** shows why: while training it sets each hidden value to zero
+# with probability $p$, so that no unit can rely on one other, and scales the
+# rest by $1 / (1 - p)$ to keep the average. In use it must do nothing. Feed
+# it ones and look.
+
+# %%
+torch.manual_seed(5)
+dropout = nn.Dropout(p=0.5)
+ones = torch.ones(8)
+dropout.train()
+print("train():", dropout(ones).tolist())
+print("train():", dropout(ones).tolist())
+dropout.eval()
+print("eval(): ", dropout(ones).tolist())
+assert torch.equal(dropout(ones), ones)
+
+# %% [markdown]
+# Forget `eval()`, and the same input gives another answer each time. Both
+# methods reach all the layers inside the module.
+
+# %%
+noisy = MLP(2, [16], 1, dropout=0.5)
+point = torch.tensor([[1.0, -1.0]])
+for mode in ("train", "eval"):
+    getattr(noisy, mode)()
+    first, second = noisy(point).item(), noisy(point).item()
+    print(f"{mode}(): the same input gives {first:.4f}, then {second:.4f}")
+assert first == second
+
+# %% [markdown]
+# Last, why do layers start with *random* weights? Suppose that all weights
+# start equal. Then all hidden units compute the same value, get the same
+# gradient and take the same step, so they stay equal for ever: sixteen units
+# do the work of one. Train two networks for some steps, one from equal
+# weights and one from random ones, and record the first layer.
+
+# %%
+torch.manual_seed(5)
+X = torch.randn(64, 1)
+targets = torch.sin(2 * X)
+paths = {}
+for start in ("equal", "random"):
+    network = MLP(1, [16], 1, activation=nn.Tanh)
+    if start == "equal":
+        for parameter in network.parameters():
+            nn.init.constant_(parameter, 0.5)
+    paths[start] = []
+    for step in range(60):
+        hidden_weights = network.layers[0].weight.detach().flatten()
+        paths[start].append(hidden_weights.clone())
+        network.zero_grad()
+        (network(X) - targets).square().mean().backward()
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter -= 0.1 * parameter.grad
+    spread = (hidden_weights.max() - hidden_weights.min()).item()
+    print(f"{start:<6} start: the 16 first-layer weights differ by up to",
+          f"{spread:.4f}")
+    assert (spread == 0) == (start == "equal")
+
+# %% [markdown]
+# How to read the figure: each line is one hidden unit's weight as training
+# goes on. On the left there are sixteen lines, one on top of another.
+
+# %%
+fig, axes = plt.subplots(1, 2, figsize=(8, 3.4), sharey=True)
+for ax, (start, path) in zip(axes, paths.items()):
+    ax.plot(torch.stack(path), color="C0", linestyle="-", linewidth=1)
+    ax.set(title=f"From {start} weights", xlabel="training step")
+axes[0].set_ylabel("weight of each hidden unit")
+show(fig, "05_initial_weights")
+
+# %% [markdown]
+# **How to choose**
+#
+# | Your network | Write |
+# |---|---|
+# | layers one after another | `nn.Sequential` |
+# | branches, reused layers, conditions | a class with `forward` |
+# | a number of layers set by a variable | `nn.ModuleList` or a loop |
+#
+# **Exercise 5.** Count by hand the parameters of
+# `MLP(10, [20, 30], 5)`, then check with `numel`. *Expect 1005.*
+
+# %% [markdown]
+# ## 6. Loss Functions: Measuring Model Error
+#
+# A fresh network gives meaningless outputs. To improve them you need one
+# number that says how wrong they are, and that falls smoothly as they get
+# better. That number is the **loss**. Regression (predict a quantity) and
+# classification (predict a class) need different ones.
+#
+# For regression, the **mean squared error** averages the squared distances
+# between predictions $\hat{y}_i$ and targets $y_i$:
+#
+# $$\mathrm{MSE} = \frac{1}{N} \sum_i (\hat{y}_i - y_i)^2$$
+#
+# Its gradient with respect to one prediction is $2(\hat{y}_i - y_i)/N$: the
+# further off, the stronger the pull. `nn.MSELoss` computes it.
+
+# %%
+section("6. Loss Functions: Measuring Model Error",
+        "How wrong is a prediction?")
+predictions = torch.tensor([2.0, 5.0, 4.0], requires_grad=True)
+targets = torch.tensor([3.0, 5.0, 2.0])
+loss = nn.MSELoss()(predictions, targets)
+loss.backward()
+print(f"MSE {loss.item():.4f}, gradient {predictions.grad}")
+
+# %% [markdown]
+# Work both formulas out for these three numbers, and compare.
+
+# %%
+errors = (predictions - targets).detach()
+torch.testing.assert_close(loss.detach(), (errors ** 2).sum() / 3)
+torch.testing.assert_close(predictions.grad, 2 * errors / 3)
+print(f"Errors {errors.tolist()} give the same loss and gradient")
+
+# %% [markdown]
+# The classic mistake with MSE is a shape. Predictions of shape (8, 1) minus
+# targets of shape (8,) do not subtract pairwise: each prediction meets every
+# target, 64 pairs (this is called **broadcasting**). Below, the predictions
+# are perfect. PyTorch warns, and computes the wrong loss all the same.
+
+# %%
+targets = torch.arange(8.0)
+predictions = targets.reshape(8, 1)  # perfect, as a column
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    wrong = nn.MSELoss()(predictions, targets)
+print("MSE of perfect predictions, shapes (8, 1) and (8,):", wrong.item())
+print("The warning begins:", str(caught[0].message)[:39])
+
+# %% [markdown]
+# Give both the same shape, and perfect predictions have no loss.
+
+# %%
+right = nn.MSELoss()(predictions, targets.reshape(8, 1))
+print("MSE of perfect predictions, shapes (8, 1) and (8, 1):", right.item())
+assert wrong > 1 and right == 0
+
+# %% [markdown]
+# For classes, start from **likelihood**: a good model gives high probability
+# to what happened. The probability of all $N$ independent targets is the
+# product of each one's; its negative logarithm, averaged, is the
+# **cross-entropy**:
+#
+# $$L = \prod_i p_{i, y_i}, \qquad
+# -\frac{1}{N} \log L = -\frac{1}{N} \sum_i \log p_{i, y_i}$$
+#
+# Here $p_{i, y_i}$ is the softmax probability of the right class of sample
+# $i$. The logarithm of a softmax is stable if you never form the softmax:
+# $\log p_k = z_k - \log \sum_j e^{z_j}$, and `torch.logsumexp` computes that
+# last term without overflow.
+
+# %%
+def cross_entropy(logits, targets):
+    """Return the mean of -log(softmax probability of the right class).
+
+    Shapes: logits (batch_size, num_classes), floating point; targets
+    (batch_size,), int64 class numbers from 0 to num_classes - 1. Returns a
+    tensor without dimensions, in nats (natural logarithms).
+    Raises ValueError for other shapes, dtypes or class numbers.
+    """
+    if logits.ndim != 2 or targets.shape != logits.shape[:1]:
+        raise ValueError("logits must be (batch_size, num_classes) and "
+                         "targets (batch_size,)")
+    if targets.dtype != torch.int64:
+        raise ValueError(f"targets must be int64, not {targets.dtype}")
+    if len(targets) == 0 or targets.min() < 0 \
+            or targets.max() >= logits.shape[1]:
+        raise ValueError("there must be targets, from 0 to num_classes - 1")
+    log_probabilities = logits - logits.logsumexp(dim=1, keepdim=True)
+    right_class = log_probabilities.gather(1, targets.unsqueeze(1))
+    return -right_class.mean()
+
+# %% [markdown]
+# Check it against `nn.CrossEntropyLoss`, which takes the logits, and against
+# its two halves, `nn.LogSoftmax` then `nn.NLLLoss` ("negative log
+# likelihood"). Large logits make it a hard test.
+
+# %%
+torch.manual_seed(6)
+logits = (30 * torch.randn(5, 3)).requires_grad_()
+targets = torch.tensor([0, 1, 2, 0, 1])
+
+loss = cross_entropy(logits, targets)
+torch.testing.assert_close(loss, nn.CrossEntropyLoss()(logits, targets))
+log_probabilities = nn.LogSoftmax(dim=1)(logits)
+torch.testing.assert_close(loss, nn.NLLLoss()(log_probabilities, targets))
+print(f"Cross-entropy, in all three ways: {loss.item():.4f}")
+
+# %% [markdown]
+# Its gradient has a simple form: the softmax probabilities, minus one at the
+# right class, divided by $N$. Each row sums to zero: what one class gains,
+# the others lose.
+
+# %%
+loss.backward()
+one_hot = torch.eye(3)[targets]  # a row of zeros with 1 at the right class
+expected = (torch.softmax(logits, dim=1) - one_hot).detach() / 5
+torch.testing.assert_close(logits.grad, expected)
+print(f"Gradient of the cross-entropy:\n{logits.grad}")
+
+# %% [markdown]
+# `nn.CrossEntropyLoss` applies the softmax itself. Apply one before it, and
+# the loss sees probabilities as if they were logits: no error, but it can
+# never come near zero. Below, the model is as sure as can be, and right.
+
+# %%
+sure, target = torch.tensor([[100.0, 0.0, 0.0]]), torch.tensor([0])
+right = nn.CrossEntropyLoss()(sure, target).item()
+twice = nn.CrossEntropyLoss()(torch.softmax(sure, dim=1), target).item()
+print(f"A sure and right answer has loss {right:.4f} from logits")
+print(f"and {twice:.4f} with one softmax too many")
+assert right < 1e-6 and twice > 0.5
+
+# %% [markdown]
+# Why not MSE between the probability $p$ of the right class and 1? Follow
+# the slope back to the logit. For two classes with $p = \sigma(z)$, the slope
+# of $-\log p$ is $p - 1$, largest where the model is most wrong. The slope of
+# $(1 - p)^2$ is $-2(1 - p)\,p(1 - p)$, which is nearly zero there too: the
+# worst mistakes hardly teach. Check both slopes first.
+
+# %%
+z = torch.linspace(-8, 8, 321)
+p = torch.sigmoid(z)
+slopes = {
+    "cross-entropy": gradient_of(lambda z: -torch.log(torch.sigmoid(z)), z),
+    "squared error": gradient_of(lambda z: (1 - torch.sigmoid(z)) ** 2, z)}
+torch.testing.assert_close(slopes["cross-entropy"], p - 1)
+torch.testing.assert_close(slopes["squared error"], -2 * (1 - p) ** 2 * p)
+for name, slope in slopes.items():
+    print(f"Most wrong, p = {p[0]:.4f}: slope of the {name} {slope[0]:.4f}")
+
+# %% [markdown]
+# How to read the figure: move from right (sure and right) to left (sure and
+# wrong). On the left panel the cross-entropy grows without limit. On the
+# right panel look at the far left: one slope is at full strength, the other
+# has died away.
+
+# %%
+fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
+left.plot(p, -torch.log(p), label="cross-entropy")
+left.plot(p, (1 - p) ** 2, label="squared error")
+left.set(title="Loss", ylim=(0, 5), ylabel="loss",
+         xlabel="probability of the right class")
+for name, slope in slopes.items():
+    right.plot(p, slope.abs(), label=name)
+right.set(title="Size of the slope at the logit", ylabel="size of the slope",
+          xlabel="probability of the right class")
+left.legend()
+show(fig, "06_cross_entropy")
+
+# %% [markdown]
+# With two classes, one logit is enough: $p = \sigma(z)$ is the probability
+# of class 1. The **binary cross-entropy** for a target $y$ of 0 or 1 is
+#
+# $$-\bigl(y \log p + (1 - y) \log(1 - p)\bigr).$$
+#
+# `nn.BCELoss` takes the probability, and its value agrees with the formula,
+# as does its gradient, $(p - y) / (p (1 - p) N)$.
+
+# %%
+p = torch.tensor([0.9, 0.2, 0.6], requires_grad=True)
+y = torch.tensor([1.0, 0.0, 0.0])
+loss = nn.BCELoss()(p, y)
+loss.backward()
+
+q = p.detach()
+by_formula = -(y * torch.log(q) + (1 - y) * torch.log(1 - q)).mean()
+torch.testing.assert_close(loss.detach(), by_formula)
+torch.testing.assert_close(p.grad, (q - y) / (q * (1 - q)) / 3)
+print(f"Binary cross-entropy, by formula and by nn.BCELoss: {loss.item():.4f}")
+
+# %% [markdown]
+# Probabilities lose information. In 32 bits, $\sigma(200)$ is exactly 1, so
+# $\log(1 - p)$ is gone. Work with the logit instead. Putting $p = \sigma(z)$
+# into the formula and simplifying leaves $\log(1 + e^{z}) - y z$, and
+# `torch.logaddexp(0, z)` computes the first term without overflow, as
+# $\log(e^{0} + e^{z})$.
+
+# %%
+def binary_cross_entropy_with_logits(logits, targets):
+    """Return the mean of log(1 + exp(z)) - y * z over logits z, targets y.
+
+    Shapes: two floating-point tensors of the same shape, the targets from 0
+    to 1. Returns a tensor without dimensions, in nats.
+    Raises ValueError when the shapes differ, there are no targets or one is
+    out of range.
+    """
+    if logits.shape != targets.shape:
+        raise ValueError(f"logits have shape {tuple(logits.shape)} but "
+                         f"targets {tuple(targets.shape)}")
+    if targets.numel() == 0 or targets.min() < 0 or targets.max() > 1:
+        raise ValueError("there must be targets, from 0 to 1")
+    softplus = torch.logaddexp(torch.zeros_like(logits), logits)
+    return (softplus - targets * logits).mean()
+
+# %% [markdown]
+# Check it against `nn.BCEWithLogitsLoss` from -200 to 200. The gradient is
+# $(\sigma(z) - y) / N$: the error itself.
+
+# %%
+points = torch.arange(-200.0, 201.0)
+for y in (torch.zeros(401), torch.ones(401)):
+    z = points.clone().requires_grad_()
+    loss = binary_cross_entropy_with_logits(z, y)
+    loss.backward()
+    torch.testing.assert_close(loss, nn.BCEWithLogitsLoss()(z, y))
+    torch.testing.assert_close(z.grad, (torch.sigmoid(points) - y) / 401)
+print(f"Agrees with nn.BCEWithLogitsLoss at {len(points)} logits")
+
+# %% [markdown]
+# Now the worst mistake a model can make: logit 200, which says "class 1, no
+# doubt", where the target is 0. Compare the gradients that arrive. A
+# gradient of 0 means that the model never learns from it.
+
+# %%
+gradients = {}
+for name in ("BCELoss", "BCEWithLogitsLoss"):
+    z = torch.tensor([200.0], requires_grad=True)
+    outputs = torch.sigmoid(z) if name == "BCELoss" else z
+    loss = getattr(nn, name)()(outputs, torch.zeros(1))
+    loss.backward()
+    gradients[name] = z.grad.item()
+    print(f"nn.{name}: loss {loss.item():.0f}, gradient {z.grad.item():.0f}")
+assert gradients == {"BCELoss": 0.0, "BCEWithLogitsLoss": 1.0}
+
+# %% [markdown]
+# Targets have a type that the loss expects. Class numbers are integers
+# (`torch.int64`, also called Long); everything else is `float32`. The
+# message for class numbers stored as floats is worth meeting once on
+# purpose.
+
+# %%
+try:
+    nn.CrossEntropyLoss()(torch.zeros(2, 3), torch.tensor([0.0, 1.0]))
+except RuntimeError as error:
+    print("Class numbers as floats raise a RuntimeError:")
+    print(error)
+
+# %% [markdown]
+# With integers it works. All logits are equal here, so each of the $C$
+# classes gets the probability $1 / C$, and the loss is $\log C$. Expect a
+# value near that from a new classifier, before training.
+
+# %%
+loss = nn.CrossEntropyLoss()(torch.zeros(2, 3), torch.tensor([0, 1]))
+print(f"Class numbers as integers: loss {loss.item():.4f}, which is log 3")
+torch.testing.assert_close(loss.item(), math.log(3), rtol=1e-6, atol=0.0)
+
+# %% [markdown]
+# **How to choose** ($N$ samples, $C$ classes)
+#
+# | Task | Network ends in | Targets | Loss |
+# |---|---|---|---|
+# | regression | 1 number | float, (N, 1) | `nn.MSELoss` |
+# | two classes | 1 logit | float, (N, 1) | `nn.BCEWithLogitsLoss` |
+# | C classes | C logits | int64, (N,) | `nn.CrossEntropyLoss` |
+# | several yes/no labels | C logits | float, (N, C) | `nn.BCEWithLogitsLoss` |
+#
+# How to get a prediction: regression, the output itself; two classes and
+# labels, `logits > 0`, the same as probability above one half; C classes,
+# `logits.argmax(dim=1)`.
+#
+# **Exercise 6.** `nn.L1Loss` averages absolute errors. For targets
+# `[1, 2, 3, 100]`, find the constant prediction with the lowest MSE and one
+# with the lowest L1 loss: predict, then search a grid from 0 to 100 in steps
+# of 0.5. *Expect the mean, 26.5, for MSE; for L1 any value from 2 to 3, the
+# median. One outlier moves the first and not the second.*
+
+# %% [markdown]
+# ## 7. Optimizers: How Neural Networks Learn
+#
+# A loss says how wrong the network is. Which way should each weight move?
+# Downhill: the gradient points to where the loss rises fastest, so
+# **gradient descent** goes the other way. With $\eta$ for the **learning
+# rate**, the size of the step:
+#
+# $$w \leftarrow w - \eta \, \frac{\partial \mathrm{loss}}{\partial w}$$
+#
+# A landscape with two weights can be drawn. Take a ravine, gentle in one
+# direction and steep in the other: the loss
+# $\frac{1}{2}(w_1^2 + 20\, w_2^2)$. The numbers 1 and 20 are its
+# **curvatures**, and its lowest point is at zero.
+
+# %%
+CURVATURES = torch.tensor([1.0, 20.0])
+
+
+def ravine(point):
+    """Return half the sum of curvature times coordinate squared.
+
+    Shapes: (..., 2) in, (...) out.
+    """
+    return 0.5 * (CURVATURES * point ** 2).sum(dim=-1)
+
+# %% [markdown]
+# Take 40 steps with each of three learning rates. `backward()` leaves the
+# gradient in `.grad`, and it must be cleared before the next step (Section 8
+# shows what happens otherwise). Compare the final losses.
+
+# %%
+section("7. Optimizers: How Neural Networks Learn",
+        "Which way, and how far, should each weight move?")
+start = torch.tensor([-9.0, 1.5])
+paths = {}
+for learning_rate in (0.005, 0.09, 0.105):
+    point = start.clone().requires_grad_()
+    paths[learning_rate] = [start]
+    for step in range(40):
+        point.grad = None
+        ravine(point).backward()
+        with torch.no_grad():
+            point -= learning_rate * point.grad
+        paths[learning_rate].append(point.detach().clone())
+    print(f"learning rate {learning_rate}: loss {ravine(start):.1f} ->",
+          f"{ravine(point).item():.4f}")
+
+# %% [markdown]
+# One crawls, one works, one diverges. Where is the limit? Along one axis the
+# gradient is curvature times $w$, so each step multiplies $w$ by
+# $1 - \eta \cdot \mathrm{curvature}$. That factor stays between -1 and 1
+# while $\eta$ is below **2 / curvature**, and the steepest direction decides:
+# here 2 / 20. The next cell checks both claims on the three paths above: that
+# 40 steps multiply by that factor 40 times, and that the path diverges if the
+# rate is above the limit.
+
+# %%
+limit = 2 / CURVATURES.max().item()
+print(f"Limit for the learning rate: {limit}")
+for learning_rate, path in paths.items():
+    factor = 1 - learning_rate * CURVATURES
+    torch.testing.assert_close(path[-1], start * factor ** 40,
+                               rtol=1e-4, atol=1e-6)
+    assert (factor.abs().max() < 1) == (learning_rate < limit)
+    print(f"learning rate {learning_rate}: w2 is multiplied by",
+          f"{factor[1].item():.2f} each step")
+
+# %% [markdown]
+# How to read the figure: ellipses join points of equal loss, and the cross
+# is the lowest point. Left: steps so short that 40 of them do not arrive.
+# Middle: it jumps across the steep direction at first, and settles. Right:
+# each jump across lands a little higher than the one before.
+
+# %%
+w1, w2 = np.meshgrid(np.linspace(-10, 4, 80), np.linspace(-15, 15, 80))
+heights = 0.5 * (w1 ** 2 + 20 * w2 ** 2)
+fig, axes = plt.subplots(1, 3, figsize=(9, 3.4), sharex=True, sharey=True)
+words = ["crawls", "works", "diverges"]
+for ax, (learning_rate, path), word in zip(axes, paths.items(), words):
+    ax.contour(w1, w2, heights, levels=[2, 10, 40, 150, 500, 1200],
+               colors="0.75", linewidths=1)
+    ax.plot(*torch.stack(path).T, marker="o", markersize=3, linewidth=1)
+    ax.plot(0, 0, "x", color="C1", markersize=9)
+    ax.set(title=f"Rate {learning_rate} {word}", xlabel="w1", ylim=(-15, 15))
+axes[0].set_ylabel("w2")
+show(fig, "07_learning_rates")
+
+# %% [markdown]
+# The true loss averages over all samples. Must every step look at all of
+# them? **Stochastic gradient descent** (SGD) uses a random **mini-batch**
+# instead: its gradient is a noisy estimate of the full one. How noisy? Take a
+# linear model with squared error on 4,096 samples. The gradient for one
+# sample is twice its error times its inputs, so all of them fit in one line,
+# and the full gradient is their mean.
+
+# %%
+torch.manual_seed(7)
+X = torch.randn(4096, 10)
+y = X @ torch.randn(10) + torch.randn(4096)
+weights = torch.zeros(10)
+sample_gradients = 2 * (X @ weights - y).unsqueeze(1) * X
+full_gradient = sample_gradients.mean(dim=0)
+print("One gradient a sample:", tuple(sample_gradients.shape))
+
+# %% [markdown]
+# Now draw 500 random batches of each size. Each size is four times the last,
+# so look at the ratio from one line to the next.
+
+# %%
+batch_sizes, noise = [1, 4, 16, 64, 256], []
+for batch_size in batch_sizes:
+    chosen = torch.randint(4096, (500, batch_size))
+    gradients = sample_gradients[chosen].mean(dim=1)
+    distances = (gradients - full_gradient).norm(dim=1)
+    noise.append(distances.square().mean().sqrt().item())
+    print(f"batch size {batch_size:>3}: typical distance from the full",
+          f"gradient {noise[-1]:.2f}")
+assert all(1.8 < a / b < 2.2 for a, b in zip(noise, noise[1:]))
+
+# %% [markdown]
+# A batch four times as large halves the noise: it falls as one over the
+# square root of the size. But it costs four times the arithmetic, so many
+# rough steps beat few exact ones, up to the batch that fills your hardware.
+#
+# Back to the ravine. Its steep direction limits the step, and its gentle one
+# needs a long one. **Momentum** helps: keep a running sum $v$ of gradients
+# that fades by a factor $\mu$ each step, and move along that. Pushes that
+# agree add up, and pushes to and fro cancel.
+#
+# $$v \leftarrow \mu v + g, \qquad w \leftarrow w - \eta v$$
+#
+# Here $g$ is the gradient. With $\mu = 0$ this is plain SGD.
+
+# %%
+def sgd_step(parameter, velocity, learning_rate, momentum=0.0):
+    """Move a parameter by one step of SGD with momentum, in place.
+
+    The parameter holds its gradient in .grad. The velocity is a tensor of
+    its shape, zeros before the first step, and is updated too. With
+    momentum=0 it is plain SGD. Matches torch.optim.SGD.
+    Source: B. Polyak, "Some methods of speeding up the convergence of
+    iteration methods", 1964.
+    """
+    with torch.no_grad():
+        velocity.mul_(momentum).add_(parameter.grad)
+        parameter.sub_(learning_rate * velocity)
+
+# %% [markdown]
+# **Adam** gives each parameter its own step size. It keeps a running mean
+# $m$ of the gradient and $v$ of its square, and divides one by the root of
+# the other, so steep and gentle directions take steps of similar length:
+#
+# $$m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad
+# v \leftarrow \beta_2 v + (1 - \beta_2)\, g^2$$
+#
+# $$w \leftarrow w - \eta \,
+# \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}$$
+#
+# Both means start at zero, and the divisors $1 - \beta^t$ at step $t$ make
+# up for that. The small $\epsilon$ avoids a division by zero.
+
+# %%
+def adam_step(parameter, mean, mean_square, step, learning_rate=0.001,
+              beta1=0.9, beta2=0.999, epsilon=1e-8):
+    """Move a parameter by one step of Adam, in place.
+
+    The parameter holds its gradient in .grad. mean and mean_square are
+    tensors of its shape, zeros before the first step, and are updated too.
+    step counts from 1. Matches torch.optim.Adam.
+    Source: D. Kingma and J. Ba, "Adam: a method for stochastic
+    optimization", 2015.
+    """
+    with torch.no_grad():
+        mean.mul_(beta1).add_((1 - beta1) * parameter.grad)
+        mean_square.mul_(beta2).add_((1 - beta2) * parameter.grad ** 2)
+        mean_corrected = mean / (1 - beta1 ** step)
+        square_corrected = mean_square / (1 - beta2 ** step)
+        parameter.sub_(learning_rate * mean_corrected
+                       / (square_corrected.sqrt() + epsilon))
+
+# %% [markdown]
+# In PyTorch an **optimizer** is an object that holds the parameters and
+# applies such a rule when you call `step()`; it calls the learning rate `lr`.
+# Run the functions beside it on the ravine, and compare after *every* step.
+# Look at the losses: same start, same number of steps.
+
+# %%
+start = torch.tensor([-9.0, 1.5])
+paths = {"SGD": [start], "Momentum": [start], "Adam": [start]}
+for name, path in paths.items():
+    ours, theirs = (start.clone().requires_grad_() for _ in range(2))
+    first, second = torch.zeros(2), torch.zeros(2)  # the running quantities
+    optimizer = {"SGD": torch.optim.SGD([theirs], lr=0.09),
+                 "Momentum": torch.optim.SGD([theirs], lr=0.03, momentum=0.8),
+                 "Adam": torch.optim.Adam([theirs], lr=0.5)}[name]
+    for step in range(1, 41):
+        ours.grad = theirs.grad = None
+        (ravine(ours) + ravine(theirs)).backward()
+        optimizer.step()
+        if name == "SGD":
+            sgd_step(ours, first, 0.09)
+        elif name == "Momentum":
+            sgd_step(ours, first, 0.03, momentum=0.8)
+        else:
+            adam_step(ours, first, second, step, 0.5)
+        torch.testing.assert_close(ours, theirs)
+        path.append(ours.detach().clone())
+    print(f"{name:<8} agrees with torch.optim in all 40 steps; loss",
+          f"{ravine(start):.1f} -> {ravine(ours).item():.4f}")
+
+# %% [markdown]
+# How to read the figure: SGD jumps across the ravine and then creeps along
+# it; momentum swings, overshoots and comes back; Adam takes steps of similar
+# length in both directions. Each has a learning rate that suits it, so the
+# picture shows how they move, not which is best.
+
+# %%
+w1, w2 = np.meshgrid(np.linspace(-10, 6, 80), np.linspace(-3, 3, 80))
+heights = 0.5 * (w1 ** 2 + 20 * w2 ** 2)
+fig, axes = plt.subplots(1, 3, figsize=(9, 3.4), sharex=True, sharey=True)
+for ax, (name, path) in zip(axes, paths.items()):
+    ax.contour(w1, w2, heights, levels=[1, 5, 15, 35, 70], colors="0.75",
+               linewidths=1)
+    ax.plot(*torch.stack(path).T, marker="o", markersize=3, linewidth=1)
+    ax.plot(0, 0, "x", color="C1", markersize=9)
+    ax.set(title=name, xlabel="w1")
+axes[0].set_ylabel("w2")
+show(fig, "07_trajectories")
+
+# %% [markdown]
+# On a real network nobody knows the curvatures. Find the learning rate by
+# trying: powers of ten, a short run each, and the final loss. Sweep it for a
+# small network that fits a sine. Look for a valley, and for where it ends.
+
+# %%
+X = torch.linspace(-3, 3, 256).reshape(-1, 1)
+targets = torch.sin(X)
+learning_rates = [0.0001, 0.001, 0.01, 0.03, 0.1, 0.2, 0.4, 1.0]
+final_losses = []
+for learning_rate in learning_rates:
+    torch.manual_seed(7)
+    network = MLP(1, [32], 1)
+    optimizer = torch.optim.SGD(network.parameters(), lr=learning_rate)
+    for step in range(100):
+        optimizer.zero_grad()
+        loss = nn.MSELoss()(network(X), targets)
+        loss.backward()
+        optimizer.step()
+    final_losses.append(loss.item())
+    print(f"learning rate {learning_rate:<6}: loss {loss.item():.4f}")
+
+# %% [markdown]
+# How to read the figure: too small a rate has not arrived after 100 steps,
+# and too large a one never will. The best lies a little below where it
+# breaks. A cross at the top marks a loss that overflowed to infinity or NaN.
+
+# %%
+fig, ax = plt.subplots(figsize=(6, 3.4))
+ax.loglog(learning_rates, final_losses, marker="o")
+for learning_rate, loss in zip(learning_rates, final_losses):
+    if not loss < 1:
+        ax.plot(learning_rate, 1, "X", color="C1", markersize=11)
+ax.set(title="Learning-rate sweep", xlabel="learning rate", ylim=(0.01, 1.2),
+       ylabel="loss after 100 steps", yticks=[0.01, 0.03, 0.1, 0.3, 1])
+for axis in (ax.xaxis, ax.yaxis):
+    axis.set_major_formatter("{x:g}")
+ax.minorticks_off()
+fig.subplots_adjust(left=0.14)
+show(fig, "07_learning_rate_sweep")
+
+# %% [markdown]
+# Last, the link. An optimizer holds *the tensors it was given* when you made
+# it, and moves nothing else. Make it on one model and train another, which
+# happens when a notebook cell rebuilds the model but not the optimizer: no
+# error, and nothing moves.
+
+# %%
+torch.manual_seed(7)
+old_model, model = MLP(1, [8], 1), MLP(1, [8], 1)
+optimizer = torch.optim.SGD(old_model.parameters(), lr=0.1)  # the wrong one
+before = copy.deepcopy(model.state_dict())
+for step in range(10):
+    optimizer.zero_grad()
+    nn.MSELoss()(model(X), targets).backward()
+    optimizer.step()
+moved = [name for name, tensor in model.state_dict().items()
+         if not torch.equal(tensor, before[name])]
+print("Parameters that moved in 10 steps with the wrong optimizer:", moved)
+assert moved == []
+
+# %% [markdown]
+# **How to choose**
+#
+# | Begin with | `lr` to try first | When |
+# |---|---|---|
+# | `Adam` | 0.001 | nearly always; forgiving |
+# | `SGD`, `momentum=0.9` | 0.01 | you have time to tune |
+# | `SGD` | 0.1 | to understand what happens |
+#
+# | What you see | What to do |
+# |---|---|
+# | loss grows, or becomes NaN | divide the learning rate by 10 |
+# | loss falls very slowly | multiply it by 3 |
+# | loss falls, then jumps about | lower it towards the end |
+#
+# **Exercise 7.** With momentum $\mu$ the limit becomes
+# $2 (1 + \mu) / \mathrm{curvature}$. Compute it for the ravine and
+# $\mu = 0.8$, then take 300 steps with `sgd_step` just below and just above.
+# *Expect 0.18: at 0.179 the loss falls, at 0.181 it grows.*
+
+# %% [markdown]
+# ## 8. The Training Loop: Forward and Backward Propagation
+#
+# `backward()` has done the hard part so far. What does it do? It applies the
+# **chain rule** from the loss back to each weight: this is
+# **backpropagation**. The gradient of a layer's output, times how that
+# output depends on its weights and inputs, gives the gradients of both; the
+# latter is handed to the layer before.
+#
+# Do it once by hand, for a network with one hidden tanh layer and MSE.
+# First forward, keeping each intermediate value. (`float64` is for a check
+# below.)
+
+# %%
+section("8. The Training Loop: Forward and Backward Propagation",
+        "How do the parts work together?")
+torch.manual_seed(8)
+X = torch.randn(4, 2, dtype=torch.float64)  # 4 samples, 2 features
+targets = torch.randn(4, 1, dtype=torch.float64)
+network = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)).double()
+W1, b1, W2, b2 = (p.detach() for p in network.parameters())
+
+hidden = torch.tanh(X @ W1.T + b1)
+predictions = hidden @ W2.T + b2
+loss = ((predictions - targets) ** 2).mean()
+print(f"Loss, by hand: {loss.item():.4f}")
+
+# %% [markdown]
+# Then backward, in the opposite order. `d_x` stands for the gradient of the
+# loss with respect to `x`. The slope of tanh is $1 - \tanh^2$.
+
+# %%
+d_predictions = 2 * (predictions - targets) / len(X)
+d_W2 = d_predictions.T @ hidden
+d_b2 = d_predictions.sum(dim=0)
+d_hidden = d_predictions @ W2
+d_sums = d_hidden * (1 - hidden ** 2)
+d_W1 = d_sums.T @ X
+d_b1 = d_sums.sum(dim=0)
+print(f"Gradient of the loss with respect to W1, by hand:\n{d_W1}")
+
+# %% [markdown]
+# The same from `torch`: compute the loss with the network and call
+# `backward()`. All four gradients must agree.
+
+# %%
+loss = nn.MSELoss()(network(X), targets)
+loss.backward()
+for parameter, by_hand in zip(network.parameters(), [d_W1, d_b1, d_W2, d_b2]):
+    torch.testing.assert_close(parameter.grad, by_hand)
+print("loss.backward() gives the same four gradients")
+
+# %% [markdown]
+# Both could share a mistake, so ask a third witness that knows no calculus.
+# **Finite differences** move one weight a little up and a little down, and
+# divide the change of the loss by the distance. That costs two forward
+# passes a weight; backpropagation gets all gradients from one pass back.
+
+# %%
+step, largest_gap = 1e-6, 0.0
+with torch.no_grad():
+    for parameter in network.parameters():
+        entries, slopes = parameter.view(-1), parameter.grad.view(-1)
+        for i in range(parameter.numel()):
+            entries[i] += step
+            above = nn.MSELoss()(network(X), targets).item()
+            entries[i] -= 2 * step
+            below = nn.MSELoss()(network(X), targets).item()
+            entries[i] += step
+            gap = abs((above - below) / (2 * step) - slopes[i].item())
+            largest_gap = max(largest_gap, gap)
+print("All gradients agree with finite differences:", largest_gap < 1e-8)
+assert largest_gap < 1e-8
+
+# %% [markdown]
+# `backward()` *adds* to `.grad`; it does not replace it. That is on purpose
+# (you can sum over several batches), and it is the most famous trap. Call it
+# again without clearing, and look at the factor.
+
+# %%
+first = network[0].weight.grad.clone()
+nn.MSELoss()(network(X), targets).backward()
+ratio = (network[0].weight.grad / first).mean().item()
+print(f"After a second backward() the gradient is {ratio:.1f} times as large")
+
+# %% [markdown]
+# `zero_grad()` clears the gradients of all parameters. With it in between,
+# the second call gives what the first one gave.
+
+# %%
+network.zero_grad()
+nn.MSELoss()(network(X), targets).backward()
+torch.testing.assert_close(network[0].weight.grad, first)
+print("After zero_grad() and backward() the gradient is the first one again")
+
+# %% [markdown]
+# Now the heart of every PyTorch program, **five lines**:
+#
+# 1. clear the gradients of the last step;
+# 2. forward: compute the outputs;
+# 3. compute the loss;
+# 4. backward: compute the gradients;
+# 5. step: move the parameters.
+#
+# Clearing may come first or last, as long as it is outside the stretch from
+# `backward()` to `step()`. Train two equal networks, one each way, and
+# compare their weights.
+
+# %%
+X, targets = X.float(), targets.float()
+results = []
+for placement in ("first", "last"):
+    torch.manual_seed(8)
+    model, loss_fn = MLP(2, [3], 1, activation=nn.Tanh), nn.MSELoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for step in range(50):
+        if placement == "first":
+            optimizer.zero_grad()
+        outputs = model(X)
+        loss = loss_fn(outputs, targets)
+        loss.backward()
+        optimizer.step()
+        if placement == "last":
+            optimizer.zero_grad()
+    results.append(model.state_dict())
+    print(f"zero_grad() {placement}: loss after 50 steps {loss.item():.4f}")
+torch.testing.assert_close(*results)
+
+# %% [markdown]
+# Data arrives in mini-batches (Section 7). One pass over all the training
+# samples is an **epoch**; one mini-batch is a **step**. PyTorch splits the
+# work: a **`Dataset`** knows how many samples there are and returns one by
+# its number; a **`DataLoader`** draws numbers, fetches the samples and stacks
+# them into batches. Write the smallest `Dataset`: two methods.
+
+# %%
+class ArrayDataset(Dataset):
+    """Pairs of a row of X and an entry of y, as tensors.
+
+    Shapes: X (num_samples, in_features); y has num_samples entries. Each
+    item is a float32 row and a target with the dtype of y.
+    Raises ValueError when the lengths differ.
+    """
+
+    def __init__(self, X, y):
+        if len(X) != len(y):
+            raise ValueError(f"X has {len(X)} samples, but y has {len(y)}")
+        self.X = torch.as_tensor(X, dtype=torch.float32)
+        self.y = torch.as_tensor(y)
+
+    def __len__(self):
+        return len(self.X)
+
+    def __getitem__(self, index):
+        return self.X[index], self.y[index]
+
+# %% [markdown]
+# Ten samples in batches of four make two full batches and a rest of two. The
+# class numbers below are in order; `shuffle=True` draws a new order each
+# epoch, so look at the targets of the two epochs.
+
+# %%
+torch.manual_seed(8)
+dataset = ArrayDataset(np.arange(20.0).reshape(10, 2), np.arange(10))
+loader = DataLoader(dataset, batch_size=4, shuffle=True)
+print("Samples:", len(dataset), "  batches an epoch:", len(loader))
+for epoch in (1, 2):
+    for X_batch, y_batch in loader:
+        print(f"epoch {epoch}: inputs {tuple(X_batch.shape)},",
+              f"targets {y_batch.tolist()}")
+
+# %% [markdown]
+# A loader fetches samples one by one, because they may be files that it must
+# open and decode, in several worker processes. When all the data is already
+# in memory as tensors, that is wasted work: shuffle the tensors once an
+# epoch and cut them into slices. On a GPU it also keeps the data there.
+
+# %%
+class TensorBatches:
+    """Mini-batches of tensors that fit in memory, on their own device.
+
+    Each pass yields tuples with one slice of every tensor, (batch_size, ...),
+    the last slice perhaps shorter; with shuffle=True each pass has a new
+    order, the same for all the tensors.
+    Raises ValueError unless the tensors have one length, above zero, and
+    batch_size is at least 1.
+    """
+
+    def __init__(self, *tensors, batch_size, shuffle=False):
+        lengths = [len(tensor) for tensor in tensors]
+        if not lengths or min(lengths) == 0 or len(set(lengths)) > 1:
+            raise ValueError("tensors must have one length, above zero; "
+                             f"they have {lengths}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be 1 or more: {batch_size}")
+        self.tensors = tensors
+        self.batch_size, self.shuffle = batch_size, shuffle
+
+    def __len__(self):
+        return math.ceil(len(self.tensors[0]) / self.batch_size)
+
+    def __iter__(self):
+        tensors = self.tensors
+        if self.shuffle:
+            order = torch.randperm(len(tensors[0]), device=tensors[0].device)
+            tensors = [tensor[order] for tensor in tensors]
+        return zip(*(tensor.split(self.batch_size) for tensor in tensors))
+
+# %% [markdown]
+# Without shuffling, both must give the same batches. Use a `DataLoader` for
+# data on disk, samples altered at random (augmentation) or data too large for
+# memory, and `TensorBatches` for the rest.
+
+# %%
+by_loader = list(DataLoader(dataset, batch_size=4))
+by_slices = list(TensorBatches(dataset.X, dataset.y, batch_size=4))
+assert len(by_loader) == len(by_slices) == 3
+for (X1, y1), (X2, y2) in zip(by_loader, by_slices):
+    torch.testing.assert_close(X1, X2)
+    torch.testing.assert_close(y1, y2)
+print(f"DataLoader and TensorBatches give the same {len(by_slices)} batches")
+
+# %% [markdown]
+# Which parts of a training program can be left out? Find out: run the whole
+# of it six times, each time without one part, on two half-moons of points
+# that interlock. The data is awkward on purpose: sorted by class, and its
+# second feature measured in units twenty times smaller. The network has
+# dropout, so `eval()` matters.
+
+# %%
+X, y = datasets.make_moons(n_samples=600, noise=0.15, random_state=8)
+X[:, 1] *= 20  # one feature in other units
+X_train, X_test, y_train, y_test = train_test_split(
+    X, y, test_size=200, random_state=8)
+in_order = np.argsort(y_train)  # sorted by class
+X_train, y_train = X_train[in_order], torch.tensor(y_train[in_order])
+scaler = StandardScaler().fit(X_train)  # to mean 0 and deviation 1
+
+curves, accuracies = {}, {}
+for left_out in ("nothing", "zero_grad()", "step()", "shuffling", "scaling",
+                 "eval()"):
+    torch.manual_seed(8)
+    inputs, test_inputs = (
+        torch.tensor(part if left_out == "scaling" else scaler.transform(part),
+                     dtype=torch.float32) for part in (X_train, X_test))
+    batches = TensorBatches(inputs, y_train, batch_size=20,
+                            shuffle=left_out != "shuffling")
+    model = MLP(2, [32], 2, dropout=0.5)
+    loss_fn = nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    curves[left_out] = []
+    for epoch in range(10):
+        epoch_loss = 0.0
+        for X_batch, y_batch in batches:
+            if left_out != "zero_grad()":
+                optimizer.zero_grad()
+            loss = loss_fn(model(X_batch), y_batch)
+            loss.backward()
+            if left_out != "step()":
+                optimizer.step()
+            epoch_loss += loss.item() / len(batches)
+        curves[left_out].append(epoch_loss)
+    if left_out != "eval()":
+        model.eval()
+    with torch.no_grad():
+        correct = model(test_inputs).argmax(dim=1) == torch.tensor(y_test)
+    accuracies[left_out] = correct.float().mean().item()
+
+print("Left out       last training loss   accuracy on 200 new points")
+for left_out, accuracy in accuracies.items():
+    print(f"{left_out:<12} {curves[left_out][-1]:>20.3g} {accuracy:>20.3f}")
+assert accuracies["nothing"] == max(accuracies.values())
+
+# %% [markdown]
+# Read the table with the figure below it; the horizontal lines are powers of
+# ten. Without `step()` the loss stays where it began. Without `zero_grad()`
+# old gradients keep pushing, and the loss leaves the picture. Without scaling
+# the large feature makes the steps too long, and the loss jumps about.
+# Without shuffling the network sees one class for half an epoch, then the
+# other, and learns less. Without `eval()` training is the same as with it
+# (so it has no line of its own); the answers suffer.
+
+# %%
+fig, ax = plt.subplots(figsize=(7, 3.6))
+for (left_out, curve), marker in zip(curves.items(), "osv^D"):
+    ax.semilogy(range(1, 11), curve, marker=marker, markersize=5,
+                label=f"{left_out} left out")
+ax.set(title="The same loop with one part left out", xlabel="epoch",
+       ylabel="mean training loss", xlim=(0.5, 15), ylim=(0.1, 100),
+       xticks=range(1, 11))
+ax.yaxis.set_major_formatter("{x:g}")
+ax.minorticks_off()
+ax.legend(loc="upper right")
+show(fig, "08_left_out")
+
+# %% [markdown]
+# **How to choose the batch size**
+#
+# | Batch size | Good for |
+# |---|---|
+# | 1 to 16 | very little data or memory; noisy steps |
+# | 32 to 256 | most training; begin here |
+# | 1,024 and more | keeping a GPU busy; raise the learning rate with it |
+#
+# **Exercise 8.** Large batches can be put together from small ones, because
+# gradients add. Compute the gradient of the mean loss over 8 samples in one
+# `backward()`, then again in two batches of 4, each loss divided by 2,
+# without clearing in between. *Expect the two gradients to agree to within
+# rounding.*
+
+# %% [markdown]
+# ## 9. Building and Training Your First Neural Network in PyTorch
+#
+# You have all the parts. Put them together in five steps, and answer the
+# question that is left: how do you know that the network is good?
+#
+# **Step 1: prepare the data.** Judge a network on samples that it has never
+# seen, and keep three sets apart:
+#
+# - the **training set** moves the weights;
+# - the **validation set** makes choices, such as when to stop;
+# - the **test set** is opened once, at the end. A choice made by looking at
+#   it would turn it into a second validation set.
+
+# %%
+def split_in_three(X, y, random_state, stratify=None):
+    """Split arrays into 60 % training, 20 % validation and 20 % test.
+
+    Shapes: X (num_samples, ...), y (num_samples, ...). Returns
+    (X_train, X_val, X_test), (y_train, y_val, y_test). Pass stratify=y for
+    classes, to keep their proportions; random_state fixes the choice.
+    """
+    X_rest, X_test, y_rest, y_test = train_test_split(
+        X, y, test_size=0.2, random_state=random_state, stratify=stratify)
+    X_train, X_val, y_train, y_val = train_test_split(
+        X_rest, y_rest, test_size=0.25, random_state=random_state,
+        stratify=None if stratify is None else y_rest)
+    return (X_train, X_val, X_test), (y_train, y_val, y_test)
+
+# %% [markdown]
+# scikit-learn works with arrays of 64-bit numbers, and PyTorch's layers with
+# 32-bit tensors, on the CPU or on a GPU. Convert on the way in, once.
+
+# %%
+def to_tensors(arrays, device="cpu", dtype=torch.float32):
+    """Turn arrays into a list of tensors of one dtype on one device."""
+    return [torch.as_tensor(array, dtype=dtype).to(device)
+            for array in arrays]
+
+# %% [markdown]
+# The data is `make_moons`: two interlocking half-circles, with noise, that
+# no line can separate. Networks learn best from features of similar size
+# near zero, so subtract the mean and divide by the standard deviation. Both
+# come from the **training set only**: a number taken from the other sets
+# would carry knowledge of them into training.
+
+# %%
+section("9. Building and Training Your First Neural Network in PyTorch",
+        "How do you train a network and know it is good?")
+X, y = datasets.make_moons(n_samples=1000, noise=0.25, random_state=9)
+X_parts, y_parts = split_in_three(X, y, random_state=7, stratify=y)
+scaler = StandardScaler().fit(X_parts[0])
+X_train, X_val, X_test = to_tensors(map(scaler.transform, X_parts), device)
+y_train, y_val, y_test = (
+    targets.reshape(-1, 1) for targets in to_tensors(y_parts, device))
+print("Training inputs", tuple(X_train.shape), "targets", tuple(y_train.shape))
+
+# %% [markdown]
+# Look at the means. Those of the training set are 0 by construction, and the
+# others only nearly so: that is how it should look. All six tensors now live
+# on the device, and the batches will be slices of them.
+
+# %%
+for name, inputs in [("training", X_train), ("validation", X_val),
+                     ("test", X_test)]:
+    largest = inputs.mean(dim=0).abs().max().item()
+    print(f"{name:<10}: {len(inputs)} samples, feature means within",
+          f"{largest:.3f} of 0")
+
+# %% [markdown]
+# **Step 2: define the model.** Two classes need one logit. Begin with the
+# simplest model that could work, a linear one, as the **baseline** to beat:
+# `MLP` with no hidden layers. Beside it, two hidden layers. `.to(device)`
+# moves a model; model and data must be on the same device.
+
+# %%
+torch.manual_seed(9)
+models = {"baseline": MLP(2, [], 1), "network": MLP(2, [32, 32], 1)}
+for name, model in models.items():
+    model.to(device)
+    count = sum(parameter.numel() for parameter in model.parameters())
+    print(f"{name}: {count} parameters")
+
+# %% [markdown]
+# **Step 3: define the loss and the optimizer.** The table in Section 6 says
+# `BCEWithLogitsLoss` for two classes, and the one in Section 7 says Adam.
+# Make the optimizer after the model is on its device.
+#
+# **Step 4: implement the training loop.** `fit` is the five lines of Section
+# 8 inside two loops, over epochs and over batches, with what real training
+# needs: validation after each epoch, and the best weights kept.
+#
+# Reading a number from a GPU makes Python wait until it has finished all its
+# work. So the losses are summed *on the device* and read once an epoch.
+# `.to(device)` does nothing for a batch that is already there.
+
+# %%
+def fit(model, train_batches, val_batches, loss_fn, optimizer, num_epochs,
+        device="cpu", log_every=0):
+    """Train a model and leave it with the weights of its best epoch.
+
+    Both batches arguments are iterables of (inputs, targets), such as a
+    DataLoader, each tensor with the samples in its first dimension; loss_fn
+    averages over them. The best epoch has the lowest validation loss. The
+    model must be on the device. log_every=n prints every n-th epoch.
+    Returns {"train_loss": [...], "val_loss": [...]}, the mean loss a sample
+    for each epoch; the training loss is taken while the weights move.
+    Raises ValueError when there are no batches or a loss is not finite. The
+    best weights so far are kept then too, and when you interrupt it.
+    """
+    def mean_loss(batches, training):
+        model.train(training)
+        total, count = torch.zeros((), device=device), 0
+        with torch.set_grad_enabled(training):
+            for inputs, targets in batches:
+                inputs, targets = inputs.to(device), targets.to(device)
+                loss = loss_fn(model(inputs), targets)
+                if training:
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+                total += loss.detach() * len(inputs)
+                count += len(inputs)
+        if count == 0:
+            raise ValueError("there are no batches to learn from")
+        return total / count
+
+    history = {"train_loss": [], "val_loss": []}
+    mode, best_loss = model.training, math.inf
+    best_weights = copy.deepcopy(model.state_dict())
+    try:
+        for epoch in range(1, num_epochs + 1):
+            losses = [mean_loss(train_batches, training=True),
+                      mean_loss(val_batches, training=False)]
+            train_loss, val_loss = torch.stack(losses).tolist()
+            if not math.isfinite(train_loss + val_loss):
+                raise ValueError(
+                    f"the loss is not finite in epoch {epoch}: look for NaN "
+                    "in the data, or try a lower learning rate")
+            history["train_loss"].append(train_loss)
+            history["val_loss"].append(val_loss)
+            if val_loss < best_loss:
+                best_loss = val_loss
+                best_weights = copy.deepcopy(model.state_dict())
+            if log_every and epoch % log_every == 0:
+                print(f"epoch {epoch:>3}: training loss {train_loss:.4f}, "
+                      f"validation loss {val_loss:.4f}")
+    finally:
+        model.load_state_dict(best_weights)
+        model.train(mode)
+    return history
+
+# %% [markdown]
+# To use a model you need `eval()` mode, no gradients, and the data where the
+# model is. Put the three in a function that also gives the model back in the
+# mode it came in.
+
+# %%
+def predict(model, inputs, device="cpu"):
+    """Return the model's outputs for inputs, on the CPU.
+
+    Shapes: inputs (num_samples, ...) as the model takes them; the outputs
+    as it gives them. Runs in eval mode and without gradients, and leaves
+    the model in the mode it was in.
+    """
+    mode = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            return model(inputs.to(device)).cpu()
+    finally:
+        model.train(mode)
+
+# %% [markdown]
+# Train the baseline first, then the network, with the same loop. A log line
+# every fifth epoch is enough to see it learn.
+
+# %%
+train_batches = TensorBatches(X_train, y_train, batch_size=100, shuffle=True)
+val_batches = TensorBatches(X_val, y_val, batch_size=200)
+loss_fn = nn.BCEWithLogitsLoss()
+histories = {}
+for name, model in models.items():
+    print(f"Training the {name}")
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    histories[name] = fit(model, train_batches, val_batches, loss_fn,
+                          optimizer, num_epochs=30, device=device,
+                          log_every=5)
+
+# %% [markdown]
+# How to read the figure: training and validation loss fall together and then
+# level off. When the validation loss turns up again while the training loss
+# still falls, the network is learning its samples by heart, which is called
+# **overfitting**. The marker is the best epoch, whose weights `fit` kept.
+
+# %%
+fig, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharex=True, sharey=True)
+for ax, (name, history) in zip(axes, histories.items()):
+    best = int(np.argmin(history["val_loss"]))
+    ax.plot(range(1, 31), history["train_loss"], label="training")
+    ax.plot(range(1, 31), history["val_loss"], label="validation")
+    ax.plot(best + 1, history["val_loss"][best], "o", color="C4",
+            label=f"best: epoch {best + 1}")
+    ax.set(title=f"Learning curves: {name}", xlabel="epoch", ylim=(0, 0.75))
+    ax.legend()
+axes[0].set_ylabel("loss")
+show(fig, "09_learning_curves")
+
+# %% [markdown]
+# **Step 5: evaluate the model.** **Accuracy** is the share of right answers.
+# A logit above 0 is a probability above one half, and means class 1.
+
+# %%
+def binary_accuracy(logits, targets):
+    """Return the share of logits on the right side of 0, a number.
+
+    Shapes: two tensors of the same shape, the targets 0 or 1; they may be
+    on different devices. Raises ValueError when the shapes differ.
+    """
+    if logits.shape != targets.shape:
+        raise ValueError(f"logits have shape {tuple(logits.shape)} but "
+                         f"targets {tuple(targets.shape)}")
+    right = (logits.cpu() > 0) == (targets.cpu() > 0.5)
+    return right.float().mean().item()
+
+# %% [markdown]
+# The choice between the two models falls on validation data. Only then is
+# the test set opened, for the model chosen.
+
+# %%
+for name, model in models.items():
+    logits = predict(model, X_val, device)
+    print(f"{name}: validation accuracy {binary_accuracy(logits, y_val):.3f}")
+
+logits = predict(models["network"], X_test, device)
+print(f"network: test accuracy {binary_accuracy(logits, y_test):.3f}")
+
+# %% [markdown]
+# One run is one draw of the initial weights and of the order of the batches.
+# Give the range over several seeds with the mean, or a lucky seed will pass
+# for a better method.
+
+# %%
+accuracies = []
+for seed in range(5):
+    torch.manual_seed(seed)
+    model = MLP(2, [32, 32], 1).to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    fit(model, train_batches, val_batches, loss_fn, optimizer,
+        num_epochs=30, device=device)
+    logits = predict(model, X_test, device)
+    accuracies.append(binary_accuracy(logits, y_test))
+print(f"test accuracy over 5 seeds: mean {np.mean(accuracies):.3f},",
+      f"from {min(accuracies):.3f} to {max(accuracies):.3f}")
+
+# %% [markdown]
+# What does the network look like while it learns? Train a fresh one in
+# stages, and at each stage ask it about a grid of points. How to read the
+# figure: the shade is the probability of class 1, the black line is where it
+# is one half, and the points are training data. The line starts out nearly
+# straight, like the baseline's, and then bends around the moons.
+
+# %%
+torch.manual_seed(9)
+model = MLP(2, [32, 32], 1).to(device)
+optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+x1, x2 = np.meshgrid(np.linspace(-3, 3, 80), np.linspace(-3, 3, 80))
+grid = torch.tensor(np.stack([x1, x2], axis=-1), dtype=torch.float32)
+
+fig, axes = plt.subplots(1, 3, figsize=(9, 3.3), sharex=True, sharey=True)
+for ax, num_epochs, total in zip(axes, [1, 4, 25], [1, 5, 30]):
+    fit(model, train_batches, val_batches, loss_fn, optimizer, num_epochs,
+        device)
+    p = torch.sigmoid(predict(model, grid, device)).squeeze(-1).numpy()
+    ax.imshow(p, cmap="coolwarm", alpha=0.4, vmin=0, vmax=1, origin="lower",
+              extent=(-3, 3, -3, 3), aspect="auto")
+    ax.contour(x1, x2, p, levels=[0.5], colors="black")
+    scatter_classes(ax, X_train.cpu(), y_train.cpu().flatten(), size=2)
+    ax.set(title=f"Epochs trained: {total}", xlabel="feature 1 (scaled)")
+axes[0].set_ylabel("feature 2 (scaled)")
+show(fig, "09_boundary")
+
+# %% [markdown]
+# Accuracy hides which mistakes are made. The **confusion matrix** counts
+# them: one row for each true class, one column for each predicted class, and
+# the right answers on the diagonal.
+
+# %%
+answers = (predict(models["network"], X_test, device) > 0).int()
+matrix = confusion_matrix(y_test.cpu(), answers)
+print(f"Test set, rows true class, columns predicted class:\n{matrix}")
+
+# %% [markdown]
+# The same as a picture, which helps when there are more classes. A dark
+# square off the diagonal is a pair of classes that the network confuses.
+
+# %%
+fig, ax = plt.subplots(figsize=(4, 3.4))
+ax.imshow(matrix, cmap="Blues", vmax=2 * matrix.max())
+for (row, column), count in np.ndenumerate(matrix):
+    ax.text(column, row, count, ha="center", va="center", fontsize=16)
+ax.set(title="Confusion matrix, test set", xlabel="predicted class",
+       ylabel="true class", xticks=[0, 1], yticks=[0, 1])
+ax.grid(False)
+show(fig, "09_confusion_matrix")
+
+# %% [markdown]
+# **Save and reload.** Save the `state_dict`, not the model object, and with
+# it what else a prediction needs: the scaling. `map_location="cpu"` loads a
+# file written on a GPU on any machine, and `weights_only=True`, where PyTorch
+# knows it (1.13 or newer), refuses files that carry code. The folder here is
+# a temporary one; keep your file where you like.
+
+# %%
+with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder, "moons.pt")
+    torch.save({"model": models["network"].state_dict(),
+                "mean": torch.tensor(scaler.mean_),
+                "scale": torch.tensor(scaler.scale_)}, path)
+    options = {"weights_only": True}
+    if "weights_only" not in inspect.signature(torch.load).parameters:
+        options = {}  # before PyTorch 1.13
+    saved = torch.load(path, map_location="cpu", **options)
+print("In the file:", ", ".join(saved))
+
+# %% [markdown]
+# A fresh model of the same shape takes the weights. Check that it gives the
+# same outputs, bit for bit.
+
+# %%
+reloaded = MLP(2, [32, 32], 1).to(device)
+reloaded.load_state_dict(saved["model"])
+same = torch.equal(predict(reloaded, X_test, device),
+                   predict(models["network"], X_test, device))
+print("The reloaded model gives the same outputs:", same)
+assert same
+
+# %% [markdown]
+# **Predict one new point.** It arrives unscaled, and alone. Scale it with the
+# saved numbers, make it a batch of one, and turn the logit into a
+# probability.
+
+# %%
+new_point = torch.tensor([[0.0, 1.0]], dtype=torch.float64)
+scaled = (new_point - saved["mean"]) / saved["scale"]
+probability = torch.sigmoid(predict(reloaded, scaled.float(), device)).item()
+print(f"Point {new_point[0].tolist()}: probability of class 1 is",
+      f"{probability:.3f}, so class {int(probability > 0.5)}")
+
+# %% [markdown]
+# **The same loop, ten classes.** scikit-learn brings 1,797 real handwritten
+# digits, 8 by 8 pixels with values from 0 to 16. What changes? Ten logits,
+# `CrossEntropyLoss`, and integer targets of shape `(N,)`. `fit` stays as it
+# is. Dividing by 16 uses no sample, so it needs no training set.
+
+# %%
+digits = datasets.load_digits()
+X_parts, y_parts = split_in_three(digits.data / 16, digits.target,
+                                  random_state=9, stratify=digits.target)
+X_train, X_val, X_test = to_tensors(X_parts, device)
+y_train, y_val, y_test = to_tensors(y_parts, device, dtype=torch.int64)
+print("digits: training inputs", tuple(X_train.shape), "targets",
+      tuple(y_train.shape))
+
+# %% [markdown]
+# Train with `fit` and watch both losses.
+
+# %%
+torch.manual_seed(9)
+model = MLP(64, [64], 10).to(device)
+optimizer = torch.optim.Adam(model.parameters(), lr=0.005)
+fit(model, TensorBatches(X_train, y_train, batch_size=64, shuffle=True),
+    TensorBatches(X_val, y_val, batch_size=512), nn.CrossEntropyLoss(),
+    optimizer, num_epochs=15, device=device, log_every=5)
+
+# %% [markdown]
+# The prediction is the class with the largest logit.
+
+# %%
+answers = predict(model, X_test, device).argmax(dim=1)
+wrong = (answers != y_test.cpu()).nonzero().flatten()
+print(f"digits: test accuracy {1 - len(wrong) / len(answers):.3f},",
+      f"{len(wrong)} of {len(answers)} wrong")
+
+# %% [markdown]
+# Look at what it gets wrong, always: it shows faults in the data that no
+# average does. Some of these are hard for you too.
+
+# %%
+fig, axes = plt.subplots(1, 6, figsize=(9, 2.2))
+for ax, index in zip(axes, wrong.tolist()):
+    ax.imshow(X_test[index].cpu().numpy().reshape(8, 8), cmap="gray_r")
+    ax.set_title(f"{y_test[index].item()} read as {answers[index].item()}",
+                 fontsize=11)
+    ax.axis("off")
+fig.suptitle("Test digits that the network gets wrong")
+fig.subplots_adjust(top=0.72, bottom=0.02, left=0.02)
+show(fig, "09_wrong_digits")
+
+# %% [markdown]
+# **The same loop, a quantity.** `make_friedman1` has ten features, of which
+# five matter, in a curved way. What changes? One output, `MSELoss`, and
+# targets scaled like the inputs, again by the training set alone.
+
+# %%
+X, y = datasets.make_friedman1(n_samples=1000, noise=1.0, random_state=9)
+X_parts, y_parts = split_in_three(X, y.reshape(-1, 1), random_state=9)
+x_scaler, y_scaler = (StandardScaler().fit(part[0])
+                      for part in (X_parts, y_parts))
+X_train, X_val, X_test = to_tensors(map(x_scaler.transform, X_parts), device)
+y_train, y_val, _ = to_tensors(map(y_scaler.transform, y_parts), device)
+print("friedman1: training inputs", tuple(X_train.shape), "targets",
+      tuple(y_train.shape))
+
+# %% [markdown]
+# Baseline and network run through the same lines. The outputs are in scaled
+# units; `inverse_transform` takes them back to the targets' own units before
+# they are judged. $R^2$ says which share of the targets' variance the model
+# explains: 1 is perfect, and 0 is no better than always giving the mean.
+
+# %%
+for name, hidden_sizes in [("linear baseline", []), ("network", [64])]:
+    torch.manual_seed(9)
+    model = MLP(10, hidden_sizes, 1).to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    fit(model, TensorBatches(X_train, y_train, batch_size=64, shuffle=True),
+        TensorBatches(X_val, y_val, batch_size=200), nn.MSELoss(), optimizer,
+        num_epochs=30, device=device)
+    outputs = predict(model, X_test, device).numpy()
+    predictions = y_scaler.inverse_transform(outputs)
+    score = r2_score(y_parts[2], predictions)
+    print(f"{name}: R2 on the test set {score:.3f}")
+
+# %% [markdown]
+# How to read the figure: each point is a test sample, and the dashed line is
+# where prediction and truth agree. Look for a bend, which would mean a
+# pattern that the network has missed.
+
+# %%
+fig, ax = plt.subplots(figsize=(4.6, 4))
+ax.plot(y_parts[2], predictions, "o", markersize=4)
+ax.axline((0, 0), slope=1, color="black", linestyle="--")
+ax.set(title="Regression: truth against prediction", xlabel="true value",
+       ylabel="predicted value", xlim=(0, 28), ylim=(0, 28))
+fig.subplots_adjust(left=0.14)
+show(fig, "09_regression")
+
+# %% [markdown]
+# **How to choose what to do next**
+#
+# | What you see | What to try |
+# |---|---|
+# | both losses stay high | more units, another learning rate |
+# | training low, validation high | more data, dropout, fewer units |
+# | no better than the baseline | 10 samples: can the loss reach 0? |
+# | validation good, test poor | a new test set, fewer choices |
+#
+# **Exercise 9.** Overfit on purpose: train `MLP(2, [256, 256], 1)` on the
+# first 20 samples of the moons' training set for 300 epochs, and plot both
+# losses. *Expect the training loss to come close to 0 and the validation loss
+# to fall at first and then rise.*
+
+# %% [markdown]
+# ## Recap
+#
+# The whole subject on one screen, and below it the smallest program that
+# holds it all.
+#
+# | Where | Take |
+# |---|---|
+# | hidden layers | ReLU; Leaky ReLU if units die |
+# | output layer | none: give the loss logits or plain numbers |
+#
+# | Task | Loss | Targets |
+# |---|---|---|
+# | a quantity | `nn.MSELoss` | float, (N, 1) |
+# | two classes | `nn.BCEWithLogitsLoss` | float, (N, 1) |
+# | C classes | `nn.CrossEntropyLoss` | int64, (N,) |
+#
+# | Optimizer | First `lr` |
+# |---|---|
+# | Adam | 0.001 |
+# | SGD with momentum 0.9 | 0.01 |
+#
+# | | Mistake | Symptom |
+# |---|---|---|
+# | 1 | no activation between layers | no better than a linear model |
+# | 2 | softmax before `CrossEntropyLoss` | loss stays well above 0 |
+# | 3 | sigmoid and `BCELoss` | worst mistakes have gradient 0 |
+# | 4 | shapes (N, 1) and (N,) | a warning, a loss that means nothing |
+# | 5 | `zero_grad()` forgotten | loss jumps or explodes |
+# | 6 | `step()` forgotten, or the wrong model's optimizer | loss stays flat |
+# | 7 | `eval()` forgotten | another answer each time |
+# | 8 | features not scaled | loss explodes, or learning is slow |
+# | 9 | sorted data not shuffled | low training loss, poor accuracy |
+# | 10 | layers in a plain list | fewer parameters than you count |
+
+# %%
+section("Recap",
+        "The smallest program that holds it all.")
+torch.manual_seed(0)
+inputs = torch.rand(256, 2)
+targets = (inputs[:, 0] > inputs[:, 1]).long()  # is the first one larger?
+model = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 2))
+loss_fn = nn.CrossEntropyLoss()
+optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+for epoch in range(100):
+    optimizer.zero_grad()            # 1. clear
+    outputs = model(inputs)          # 2. forward
+    loss = loss_fn(outputs, targets)  # 3. loss
+    loss.backward()                  # 4. backward
+    optimizer.step()                 # 5. step
+print(f"The five lines, 100 times: loss {loss.item():.4f}")
+
+# %% [markdown]
+# ## Where to go next
+#
+# - Tensors, with their shapes, types and devices:
+#   <https://docs.pytorch.org/docs/stable/tensors.html>
+# - Autograd, what `backward()` records and how:
+#   <https://docs.pytorch.org/docs/stable/notes/autograd.html>
+# - Convolution, the layer for images:
+#   <https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv2d.html>
+# - Regularisation, against overfitting. Dropout:
+#   <https://docs.pytorch.org/docs/stable/generated/torch.nn.Dropout.html>
+#   and weight decay, in AdamW:
+#   <https://docs.pytorch.org/docs/stable/generated/torch.optim.AdamW.html>
+#
+# Every check in this tutorial has passed if you can read the next line.
+
+# %%
+print("Reached the end: every assertion on the way has held.")
