@@ -1,0 +1,60 @@
+"""Compare printed text number by number, and pictures pixel by pixel."""
+
+import io
+import math
+import re
+
+import matplotlib.image
+import numpy as np
+
+NUMBER = re.compile(
+    r"(?<![\w.])[-+]?(?:\d+\.\d+(?:e[-+]?\d+)?|\d+(?:e[-+]?\d+)?|nan|inf)"
+    r"(?![\w])")
+RELATIVE, ABSOLUTE = 2e-3, 2e-4
+
+
+def skeleton(text):
+    """Return a text with its numbers and the spaces around them replaced."""
+    return re.sub(r"\s+", " ", NUMBER.sub("#", text)).strip()
+
+
+def close(one, other):
+    """True if two printed numbers agree; whole numbers must be equal."""
+    if re.fullmatch(r"[-+]?\d+", one) and re.fullmatch(r"[-+]?\d+", other):
+        return int(one) == int(other)
+    a, b = float(one), float(other)
+    if math.isnan(a) or math.isnan(b) or math.isinf(a) or math.isinf(b):
+        return str(a) == str(b)
+    if "e" in one + other:  # printed to two or three digits, any size
+        return math.isclose(a, b, rel_tol=0.05)
+    return math.isclose(a, b, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+
+
+def differences(expected, actual):
+    """Return what differs between two texts, a list of strings.
+
+    Same words in the same order; the numbers within a small tolerance.
+    """
+    if skeleton(expected) != skeleton(actual):
+        return ["words: %r against %r" % (expected, actual)]
+    return ["number: %s against %s" % (a, b)
+            for a, b in zip(NUMBER.findall(expected), NUMBER.findall(actual))
+            if not close(a, b)]
+
+
+def pixels(png):
+    """Return the pixels of a PNG, an array of numbers from 0 to 1."""
+    return matplotlib.image.imread(io.BytesIO(png), format="png")[..., :3]
+
+
+def is_blank(png):
+    """True if a picture has hardly any pixel that differs from its corner."""
+    image = pixels(png)
+    return np.mean(np.abs(image - image[0, 0]).max(axis=-1) > 0.1) < 0.003
+
+
+def same_picture(one, other):
+    """True if two PNGs show the same, but for traces of rounding."""
+    a, b = pixels(one), pixels(other)
+    return a.shape == b.shape \
+        and np.mean(np.abs(a - b).max(axis=-1) > 0.1) < 0.003

@@ -1,0 +1,58 @@
+"""What the tests share: one clean run of the script, one of the notebook."""
+
+import os
+import subprocess
+import sys
+from collections import namedtuple
+
+import build_notebook
+import nbformat
+import pytest
+
+Run = namedtuple("Run", "returncode stdout stderr figures")
+
+
+def run_python(arguments, folder, **environment):
+    """Run Python from a folder, on the CPU and without a display."""
+    env = {name: value for name, value in os.environ.items()
+           if name not in ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND",
+                           "PYTHONWARNINGS")}
+    env.update(CUDA_VISIBLE_DEVICES="", PYTHONIOENCODING="utf-8")
+    env.update(environment)
+    process = subprocess.run(
+        [sys.executable] + arguments, cwd=str(folder), env=env,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, timeout=300)
+    figures = {path.stem: path.read_bytes()
+               for path in sorted(folder.glob("figures/*"))}
+    return Run(process.returncode, process.stdout.decode("utf-8"),
+               process.stderr.decode("utf-8"), figures)
+
+
+@pytest.fixture(scope="session")
+def script_text():
+    return build_notebook.SCRIPT.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def cells(script_text):
+    return build_notebook.cells_of(script_text)
+
+
+@pytest.fixture(scope="session")
+def stored():
+    """The notebook as it stands in the repository."""
+    return nbformat.read(str(build_notebook.NOTEBOOK), as_version=4)
+
+
+@pytest.fixture(scope="session")
+def fresh(script_text):
+    """The notebook built and executed now, in a fresh kernel."""
+    return build_notebook.execute(build_notebook.notebook_from(script_text))
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    """One run of the script, warnings as errors, from another folder."""
+    return run_python(["-W", "error", str(build_notebook.SCRIPT)],
+                      tmp_path_factory.mktemp("elsewhere"))

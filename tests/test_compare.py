@@ -1,0 +1,56 @@
+"""The comparisons see what they should see."""
+
+import io
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+from compare import differences, is_blank, same_picture  # noqa: E402
+
+
+@pytest.mark.parametrize("one, other", [
+    ("loss 0.1234", "loss 0.1234"), ("loss 0.1234", "loss 0.1235"),
+    ("a -0.0000 b", "a 0.0000 b"), ("[1.0,  2.0]", "[1.0, 2.0]"),
+    ("nan and inf", "nan and inf"), ("1.4e-14", "1.4e-14")])
+def test_same(one, other):
+    assert differences(one, other) == []
+
+
+@pytest.mark.parametrize("one, other", [
+    ("loss 0.1234", "loss 0.1334"), ("loss 0.12", "cost 0.12"),
+    ("8 wrong", "9 wrong"), ("x 0.5", "x -0.5"), ("x nan", "x 0.5"),
+    ("x inf", "x -inf"), ("[1.0, 2.0]", "[1.0, 2.0, 3.0]"),
+    ("1.4e-14", "1.4e-10"), ("", "text"), ("True", "False"),
+    ("31.2 -> 4", "31.2 -> 5")])
+def test_different(one, other):
+    assert differences(one, other) != []
+
+
+def picture(title="one", slope=1.0):
+    fig, ax = plt.subplots(figsize=(4, 3))
+    if title:
+        ax.plot([0, 1], [0, slope])
+        ax.set(title=title, ylim=(0, 2))
+    else:
+        ax.axis("off")
+    file = io.BytesIO()
+    fig.savefig(file, format="png")
+    plt.close(fig)
+    return file.getvalue()
+
+
+def test_pictures():
+    assert same_picture(picture(), picture())
+    assert not same_picture(picture(), picture(slope=1.3))
+    assert not same_picture(picture(), picture(""))
+    assert is_blank(picture("")) and not is_blank(picture())
+
+
+def test_a_picture_of_another_size_is_another_picture():
+    file = io.BytesIO()
+    plt.imsave(file, np.ones((10, 10, 3)), format="png")
+    assert not same_picture(picture(), file.getvalue())

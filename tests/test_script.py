@@ -1,0 +1,150 @@
+"""The script runs anywhere, section by section, and keeps its form."""
+
+import ast
+import re
+
+import build_notebook
+import pytest
+from compare import is_blank, same_picture
+from conftest import run_python
+from definitions import IMPORTS, code_cells, is_definition_cell
+
+SCRIPT_TEXT = build_notebook.SCRIPT.read_text(encoding="utf-8")
+CODE = code_cells(SCRIPT_TEXT)
+HEADINGS = re.findall(r"(?m)^# ## (\d+\. .*)$", SCRIPT_TEXT)
+OUTLINE = [
+    "1. Introduction to Neural Networks",
+    "2. The Perceptron: The Simplest Neural Network",
+    "3. Activation Functions",
+    "4. Multi-Layer Perceptrons (MLPs)",
+    "5. Defining a Neural Network in PyTorch (`nn.Module`)",
+    "6. Loss Functions: Measuring Model Error",
+    "7. Optimizers: How Neural Networks Learn",
+    "8. The Training Loop: Forward and Backward Propagation",
+    "9. Building and Training Your First Neural Network in PyTorch",
+]
+
+
+def test_runs_clean(run):
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.rstrip().endswith("every assertion on the way has held.")
+
+
+def test_saves_every_figure_it_shows(run):
+    names = re.findall(r'(?m)^show\(fig, "(.*)"\)$', SCRIPT_TEXT)
+    assert sorted(names) == sorted(run.figures)
+    assert not any(is_blank(png) for png in run.figures.values())
+    assert re.findall(r"\[figure saved: figures/(.*)\.png\]", run.stdout) \
+        == names
+
+
+def test_an_inherited_backend_changes_nothing(run, tmp_path):
+    other = run_python(["-W", "error", str(build_notebook.SCRIPT)], tmp_path,
+                       MPLBACKEND="TkAgg")
+    assert (other.returncode, other.stderr) == (0, "")
+    assert other.stdout == run.stdout
+    assert set(other.figures) == set(run.figures)
+    assert all(same_picture(png, run.figures[name])
+               for name, png in other.figures.items())
+
+
+def test_titles_are_the_outlines_and_printed_once_in_order(run):
+    assert HEADINGS == OUTLINE
+    titles = re.findall(r"(?m)^(\d+\. .*)\n=+$", run.stdout)
+    assert titles == [title.replace("`", "") for title in OUTLINE]
+
+
+def test_a_terminal_can_hold_the_text(run):
+    assert [line for line in run.stdout.splitlines() if len(line) > 79] == []
+
+
+@pytest.mark.parametrize("number", range(1, 10))
+def test_each_section_runs_alone(number, tmp_path):
+    cells = list(build_notebook.cells_of(SCRIPT_TEXT))
+    starts = [index for index, (kind, source) in enumerate(cells)
+              if kind == "markdown" and re.match(r"## (\d+\.|Recap)", source)]
+    first, last = starts[number - 1], starts[number]
+    code = [source for kind, source in cells[:first] if kind == "code"]
+    kept = [code[0]] + [s for s in code[1:] if is_definition_cell(s)]
+    kept += [source for kind, source in cells[first:last] if kind == "code"]
+    path = tmp_path / "section.py"
+    path.write_bytes("\n\n".join(kept).encode("utf-8"))
+    result = run_python(["-W", "error", str(path)], tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "%d. " % number in result.stdout
+
+
+# The form that the design asks for.
+
+def test_begins_with_the_title():
+    assert SCRIPT_TEXT.startswith(
+        "# %% [markdown]\n# # Neural Networks Fundamentals in PyTorch\n")
+
+
+def test_cell_heads_are_plain():
+    heads = re.findall(r"(?m)^# ?%%.*$", SCRIPT_TEXT)
+    assert set(heads) == {"# %%", "# %% [markdown]"}
+
+
+def test_markdown_lines_are_comments():
+    for part in re.split(r"(?m)^(?=# %%)", SCRIPT_TEXT):
+        if part.startswith("# %% [markdown]"):
+            assert all(line.startswith("#")
+                       for line in part.rstrip("\n").splitlines())
+
+
+def test_lines_fit():
+    assert [line for line in SCRIPT_TEXT.splitlines() if len(line) > 79] == []
+
+
+def test_parses_as_python_37():
+    ast.parse(SCRIPT_TEXT, feature_version=(3, 7))
+
+
+def test_code_cells_are_short():
+    lengths = sorted(len([line for line in source.splitlines()
+                          if line.strip()]) for source in CODE)
+    assert 3 <= lengths[len(lengths) // 2] <= 8
+    training = [s for s in CODE if "optimizer.step()" in s]
+    for source in CODE[1:]:
+        if not is_definition_cell(source) and source not in training:
+            lines = [line for line in source.splitlines() if line.strip()]
+            assert len(lines) <= 25, source
+
+
+def test_definitions_stand_alone_in_their_cells():
+    for source in CODE[1:]:
+        if re.search(r"(?m)^(def|class) ", source):
+            assert is_definition_cell(source), source
+
+
+def test_no_cell_relies_on_a_bare_last_expression():
+    for source in CODE:
+        last = ast.parse(source).body[-1]
+        if isinstance(last, ast.Expr):
+            assert isinstance(last.value, ast.Call), source
+
+
+def test_imports_are_in_the_setup_cell():
+    for source in CODE[1:]:
+        assert not re.search(r"(?m)^(import|from) ", source), source
+
+
+def test_setup_imports_only_what_the_requirements_name():
+    allowed = {"torch", "numpy", "matplotlib", "sklearn"}
+    standard = {"copy", "inspect", "io", "math", "tempfile", "warnings",
+                "pathlib"}
+    modules = set(re.findall(r"(?m)^(?:import|from) (\w+)", IMPORTS))
+    assert modules <= allowed | standard
+
+
+def test_no_code_hides_in_comments():
+    for source in CODE:
+        for comment in re.findall(r"(?m)^\s*# ?(.*)$", source):
+            try:
+                tree = ast.parse(comment)
+            except SyntaxError:
+                continue
+            assert all(isinstance(node, ast.Expr)
+                       and isinstance(node.value, ast.Name)
+                       for node in tree.body), comment
