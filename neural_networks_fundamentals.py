@@ -713,7 +713,8 @@ functions = {"Sigmoid": sigmoid, "Tanh": tanh, "ReLU": relu,
 for ax, (name, function) in zip(axes.flat, functions.items()):
     ax.plot(z, function(z), label="function")
     ax.plot(z, gradient_of(function, z), label="slope")
-    ax.set(title=name, ylim=(-1.2, 2.2))
+    ax.set(title=name, ylim=(-1.2, 2.2), xticks=[-4, 0, 4],
+           yticks=[-1, 0, 1, 2])
 logits = torch.stack([z, torch.zeros(401), torch.ones(401)], dim=1)
 axes[1, 2].plot(z, softmax(logits, dim=1), linestyle="-")
 for x, y, text in [(2, 1, "logit z"), (-3.5, 0.4, "logit 0"),
@@ -915,7 +916,8 @@ for ax, places, labels in zip(axes, [corners, hidden], names):
     scatter_classes(ax, places, torch.tensor([0, 1, 1, 0]), size=10)
     for place, label in zip(places.tolist(), labels):
         ax.text(place[0] + 0.08, place[1] + 0.06, label)
-    ax.set(xlim=(-0.3, 2.6), ylim=(-0.3, 1.4))
+    ax.set(xlim=(-0.3, 2.6), ylim=(-0.3, 1.4), xticks=[0, 1, 2],
+           yticks=[0, 1])
 axes[0].set(title="Inputs: no line separates them", xlabel="input 1",
             ylabel="input 2 / hidden unit 2")
 axes[1].set(title="Hidden units: one line does", xlabel="hidden unit 1")
@@ -994,7 +996,8 @@ left.plot(x, torch.sin(x), color="0.7", linewidth=6, label="target sin x")
 left.plot(x, pieces, color="C0", linestyle="-", linewidth=0.8)
 left.plot(x, pieces.sum(dim=1), color="C1", linestyle="--",
           label="sum of the pieces")
-left.set(title="Six ReLU pieces add up to a curve", xlabel="x", ylim=(-4, 4))
+left.set(title="Six ReLU pieces add up to a curve", xlabel="x",
+         ylim=(-4, 4), xticks=[0, 2, 4, 6], yticks=[-4, -2, 0, 2, 4])
 right.loglog(units, errors, marker="o", label="measured")
 right.loglog([4, 64], [errors[0], errors[0] / 16 ** 2], label="slope -2")
 right.set(title="Worst error", xlabel="hidden units", ylabel="worst error",
@@ -1677,7 +1680,8 @@ for ax, (learning_rate, path), word in zip(axes, paths.items(), words):
                colors="0.75", linewidths=1)
     ax.plot(*torch.stack(path).T, marker="o", markersize=3, linewidth=1)
     ax.plot(0, 0, "x", color="C1", markersize=9)
-    ax.set(title=f"Rate {learning_rate} {word}", xlabel="w1", ylim=(-15, 15))
+    ax.set(title=f"Rate {learning_rate} {word}", xlabel="w1",
+           ylim=(-15, 15), xticks=[-10, -5, 0], yticks=[-10, 0, 10])
 axes[0].set_ylabel("w2")
 show(fig, "07_learning_rates")
 
@@ -1819,7 +1823,8 @@ for ax, (name, path) in zip(axes, paths.items()):
                linewidths=1)
     ax.plot(*torch.stack(path).T, marker="o", markersize=3, linewidth=1)
     ax.plot(0, 0, "x", color="C1", markersize=9)
-    ax.set(title=name, xlabel="w1")
+    ax.set(title=name, xlabel="w1", xticks=[-10, -5, 0, 5],
+           yticks=[-2, 0, 2])
 axes[0].set_ylabel("w2")
 show(fig, "07_trajectories")
 
@@ -2149,7 +2154,7 @@ for left_out in ("nothing", "zero_grad()", "step()", "shuffling", "scaling",
     inputs, test_inputs = (
         torch.tensor(part if left_out == "scaling" else scaler.transform(part),
                      dtype=torch.float32) for part in (X_train, X_test))
-    batches = TensorBatches(inputs, y_train, batch_size=20,
+    batches = TensorBatches(inputs, y_train, batch_size=25,
                             shuffle=left_out != "shuffling")
     model = MLP(2, [32], 2, dropout=0.5)
     loss_fn = nn.CrossEntropyLoss()
@@ -2183,8 +2188,7 @@ assert accuracies["nothing"] == max(accuracies.values())
 # loss leaves the picture. Without scaling the large feature makes the steps
 # too long, and the loss jumps about. Without shuffling the network sees one
 # class for half an epoch, then the other, and learns less. Without `eval()`
-# training is the same as with it (one line hides the other); the answers
-# suffer.
+# training is the same as with it, so it has no line; the answers suffer.
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 3.6))
@@ -2390,7 +2394,7 @@ def predict(model, inputs, device="cpu"):
 
 # %% [markdown]
 # Train the baseline first, then the network, with the same loop. A log line
-# every fifth epoch is enough to see it learn.
+# every second epoch is enough to see it learn.
 
 # %%
 train_batches = TensorBatches(X_train, y_train, batch_size=100, shuffle=True)
@@ -2401,8 +2405,8 @@ for name, model in models.items():
     print(f"Training the {name}")
     optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
     histories[name] = fit(model, train_batches, val_batches, loss_fn,
-                          optimizer, num_epochs=15, device=device,
-                          log_every=5)
+                          optimizer, num_epochs=10, device=device,
+                          log_every=2)
 
 # %% [markdown]
 # How to read the figure: training and validation loss fall together and then
@@ -2414,8 +2418,8 @@ for name, model in models.items():
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharex=True, sharey=True)
 for ax, (name, history) in zip(axes, histories.items()):
     best = int(np.argmin(history["val_loss"]))
-    ax.plot(range(1, 16), history["train_loss"], label="training")
-    ax.plot(range(1, 16), history["val_loss"], label="validation")
+    ax.plot(range(1, 11), history["train_loss"], label="training")
+    ax.plot(range(1, 11), history["val_loss"], label="validation")
     ax.plot(best + 1, history["val_loss"][best], "o", color="C4",
             label=f"best: epoch {best + 1}")
     ax.set(title=f"Learning curves: {name}", xlabel="epoch", ylim=(0, 0.75))
@@ -2464,7 +2468,7 @@ for seed in range(5):
     model = MLP(2, [32, 32], 1).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
     fit(model, train_batches, val_batches, loss_fn, optimizer,
-        num_epochs=15, device=device)
+        num_epochs=10, device=device)
     logits = predict(model, X_test, device)
     accuracies.append(binary_accuracy(logits, y_test))
 print(f"test accuracy over 5 seeds: mean {np.mean(accuracies):.3f},",
@@ -2485,7 +2489,7 @@ x1, x2 = np.meshgrid(np.linspace(-3, 3, 80), np.linspace(-3, 3, 80))
 grid = torch.tensor(np.stack([x1, x2], axis=-1), dtype=torch.float32)
 
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.3), sharex=True, sharey=True)
-for ax, num_epochs, total in zip(axes, [1, 3, 11], [1, 4, 15]):
+for ax, num_epochs, total in zip(axes, [1, 2, 7], [1, 3, 10]):
     fit(model, train_batches, val_batches, loss_fn, optimizer, num_epochs,
         device)
     p = torch.sigmoid(predict(model, grid, device)).squeeze(-1).numpy()
@@ -2493,7 +2497,8 @@ for ax, num_epochs, total in zip(axes, [1, 3, 11], [1, 4, 15]):
               extent=(-3, 3, -3, 3), aspect="auto")
     ax.contour(x1, x2, p, levels=[0.5], colors="black")
     scatter_classes(ax, X_train.cpu(), y_train.cpu().flatten(), size=2)
-    ax.set(title=f"Epochs trained: {total}", xlabel="feature 1 (scaled)")
+    ax.set(title=f"Epochs trained: {total}", xlabel="feature 1 (scaled)",
+           xticks=[-2, 0, 2], yticks=[-2, 0, 2])
 axes[0].set_ylabel("feature 2 (scaled)")
 show(fig, "09_boundary")
 
@@ -2585,7 +2590,7 @@ print("digits: training inputs", tuple(X_train.shape), "targets",
 torch.manual_seed(9)
 model = MLP(64, [64], 10).to(device)
 optimizer = torch.optim.Adam(model.parameters(), lr=0.005)
-train_batches = TensorBatches(X_train, y_train, batch_size=64, shuffle=True)
+train_batches = TensorBatches(X_train, y_train, batch_size=100, shuffle=True)
 val_batches = TensorBatches(X_val, y_val, batch_size=512)
 history = fit(model, train_batches, val_batches, nn.CrossEntropyLoss(),
               optimizer, num_epochs=15, device=device, log_every=5)
