@@ -15,7 +15,8 @@ from compare import differences, is_blank, same_picture  # noqa: E402
 @pytest.mark.parametrize("one, other", [
     ("loss 0.1234", "loss 0.1234"), ("loss 0.1234", "loss 0.1235"),
     ("a -0.0000 b", "a 0.0000 b"), ("[1.0,  2.0]", "[1.0, 2.0]"),
-    ("nan and inf", "nan and inf"), ("1.4e-14", "1.4e-14")])
+    ("nan and inf", "nan and inf"), ("1.4e-14", "1.4e-14"),
+    ("raise a RuntimeError:\nshape 2", "raise a RuntimeError:\nsize 3")])
 def test_same(one, other):
     assert differences(one, other) == []
 
@@ -25,7 +26,9 @@ def test_same(one, other):
     ("8 wrong", "9 wrong"), ("x 0.5", "x -0.5"), ("x nan", "x 0.5"),
     ("x inf", "x -inf"), ("[1.0, 2.0]", "[1.0, 2.0, 3.0]"),
     ("1.4e-14", "1.4e-10"), ("", "text"), ("True", "False"),
-    ("31.2 -> 4", "31.2 -> 5")])
+    ("31.2 -> 4", "31.2 -> 5"),
+    ("raise a RuntimeError:\nx\nloss 1.0", "raise a RuntimeError:\nx\nloss 2.0")
+])
 def test_different(one, other):
     assert differences(one, other) != []
 
@@ -46,6 +49,7 @@ def picture(title="one", slope=1.0):
 def test_pictures():
     assert same_picture(picture(), picture())
     assert not same_picture(picture(), picture(slope=1.3))
+    assert not same_picture(picture(), picture("two"))
     assert not same_picture(picture(), picture(""))
     assert is_blank(picture("")) and not is_blank(picture())
 
