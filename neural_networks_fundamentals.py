@@ -29,11 +29,12 @@
 # The script and the notebook hold the same cells. Run the script, and it
 # prints its results and saves its figures under `figures/`. Step through the
 # notebook, and you see them below each cell. Copy a definition (a `def` or a
-# `class`), and it works on its own once you have run the imports it uses.
+# `class` in a cell of its own), and it works once you have run the imports
+# it uses.
 #
 # Claims are checked, not asserted. `torch.testing.assert_close(a, b)` stops
-# the program unless `a` and `b` agree to within rounding, so a program that
-# reaches its end has borne out every claim that it checks.
+# the program unless `a` and `b` agree to within rounding (about five digits),
+# and so does `assert` unless what follows it is true.
 #
 # **A tensor** is PyTorch's array of numbers. Its `shape` lists how many
 # entries it has along each dimension. It is like a NumPy array that can also
@@ -241,7 +242,7 @@ show(fig, "01_network")
 #
 # | Network | Suited to | Idea | In `torch.nn` |
 # |---|---|---|---|
-# | Feed-forward | tables | every unit sees every input | `Linear` |
+# | Feed-forward (MLP) | tables | all connected to all | `Linear` |
 # | Convolutional | images | one small filter, all places | `Conv2d` |
 # | Recurrent | sequences | a memory carried along | `RNN`, `LSTM` |
 # | Transformer | text | each item weighs all others | `Transformer` |
@@ -255,8 +256,8 @@ show(fig, "01_network")
 # %% [markdown]
 # ## 2. The Perceptron: The Simplest Neural Network
 #
-# Section 1 chose its weights by hand. Can a neuron find its own? In 1958
-# Frank Rosenblatt showed a way. His **perceptron** is one neuron with a
+# Section 1 chose its weights by hand. Can a neuron find its own? Frank
+# Rosenblatt showed a way around 1960. His **perceptron** is one neuron with a
 # **step** activation that answers 1 when the weighted sum is at least 0, and
 # 0 otherwise. It looks at one example at a time, and learns from mistakes
 # only:
@@ -272,10 +273,10 @@ show(fig, "01_network")
 class Perceptron:
     """One neuron with a step activation, taught by Rosenblatt's rule.
 
-    Shapes: X (num_samples, in_features), floating point;
+    Shapes: X (num_samples, in_features), float32 and finite;
     y (num_samples,), only 0s and 1s.
     fit() raises ValueError when they are not so.
-    Source: F. Rosenblatt, "The perceptron", Psychological Review, 1958.
+    Source: F. Rosenblatt, "Principles of Neurodynamics", 1962.
     """
 
     def __init__(self, in_features, device="cpu"):
@@ -293,12 +294,14 @@ class Perceptron:
             raise ValueError(
                 f"X must have shape (num_samples, {len(self.weights)}), "
                 f"not {tuple(X.shape)}")
+        if X.dtype != torch.float32 or not X.isfinite().all():
+            raise ValueError("X must be float32, without NaN or infinity")
         if y.shape != X.shape[:1] or not ((y == 0) | (y == 1)).all():
             raise ValueError("y must hold one 0 or 1 for each row of X")
         mistakes = []
         while len(mistakes) < max_passes and (not mistakes or mistakes[-1]):
             mistakes.append(0)
-            for x, target in zip(X, y):
+            for x, target in zip(X, y.to(X.dtype)):
                 error = target - self.predict(x)
                 if error != 0:
                     self.weights = self.weights + error * x
@@ -636,7 +639,8 @@ pairs = {"sigmoid": (sigmoid, torch.sigmoid), "tanh": (tanh, torch.tanh),
          "elu": (elu, nn.ELU())}
 for name, (ours, theirs) in pairs.items():
     slopes = gradient_of(ours, points)
-    torch.testing.assert_close(ours(points), theirs(points))
+    torch.testing.assert_close(ours(points), theirs(points),
+                               rtol=1e-5, atol=1e-30)
     torch.testing.assert_close(slopes, gradient_of(theirs, points))
     print(f"{name:<10} agrees with PyTorch at {len(points)} points;",
           f"largest slope {slopes.max().item():.2f}")
@@ -647,7 +651,7 @@ for name, (ours, theirs) in pairs.items():
 #
 # $$\mathrm{softmax}(z)_i = \frac{e^{z_i}}{\sum_j e^{z_j}}$$
 #
-# It overflows even for ordinary scores. Adding the same number to every
+# It overflows for large scores. Adding the same number to every
 # logit changes nothing, because the factor cancels; so subtract the largest
 # logit first, and no exponential exceeds 1.
 
@@ -655,7 +659,8 @@ for name, (ours, theirs) in pairs.items():
 def softmax(logits, dim):
     """Turn logits into probabilities that sum to 1 along dimension dim.
 
-    Shapes: any floating-point tensor in, the same shape out.
+    Shapes: any floating-point tensor in, with at least one entry along dim;
+    the same shape out.
     """
     exponentials = torch.exp(logits - logits.amax(dim=dim, keepdim=True))
     return exponentials / exponentials.sum(dim=dim, keepdim=True)
@@ -797,8 +802,8 @@ print("Outputs after the step:", torch.relu(unit(X)).flatten().tolist())
 
 # %% [markdown]
 # Now ask for the gradient at this very point, with ReLU and with Leaky ReLU.
-# Zero means that no later step can move the weight. Leaky ReLU's gradient is
-# small but points the way back.
+# Zero means that gradient descent cannot move the weight any more. Leaky
+# ReLU's gradient is small but points the way back.
 
 # %%
 slopes = {}
@@ -937,13 +942,13 @@ show(fig, "04_xor")
 def relu_interpolant(knots, values):
     """Build the network that joins points by straight lines.
 
-    Shapes: knots (num_hidden + 1,), increasing; values the same. Returns an
-    nn.Sequential that maps (num_points, 1) to (num_points, 1), exact at
-    the knots and straight between them.
-    Raises ValueError when the shapes differ, or for fewer than two knots or
-    knots out of order.
+    Shapes: knots (num_hidden + 1,), floating point and increasing; values
+    the same. Returns an nn.Sequential that maps (num_points, 1) to
+    (num_points, 1), straight from one knot to the next.
+    Raises ValueError for other shapes, fewer than two knots, or knots out
+    of order.
     """
-    if (knots.shape != values.shape or len(knots) < 2
+    if (knots.ndim != 1 or knots.shape != values.shape or len(knots) < 2
             or not (knots.diff() > 0).all()):
         raise ValueError("there must be two knots or more, in increasing "
                          "order, with one value for each")
@@ -1108,7 +1113,8 @@ print(f"In all {by_numel} parameters, by hand and by numel")
 # %% [markdown]
 # Call the module, `model(x)`, rather than `model.forward(x)`. The call runs
 # `forward` and also the **hooks**, functions that you or a library attach to
-# watch a layer. Calling `forward` yourself skips them without a word.
+# watch a layer. Calling `forward` yourself skips the module's own hooks
+# without a word.
 
 # %%
 outputs_seen = []
@@ -1123,7 +1129,8 @@ handle.remove()
 assert len(outputs_seen) == 1
 
 # %% [markdown]
-# A module's **`state_dict`** maps the name of each parameter to its tensor.
+# A module's **`state_dict`** maps names to its parameters (and to buffers,
+# tensors that are saved with it but not trained).
 # It is what you save and load (Section 9 does). A second model starts with
 # other random weights; load the first one's `state_dict`, and the two give
 # the same outputs.
@@ -1172,7 +1179,7 @@ class MLP(nn.Module):
         layers = []
         for size_in, size_out in zip(sizes, sizes[1:]):
             layers += [nn.Linear(size_in, size_out), activation()]
-            if dropout > 0:
+            if dropout != 0:
                 layers.append(nn.Dropout(dropout))
         layers.append(nn.Linear(sizes[-1], out_features))
         self.layers = nn.Sequential(*layers)
@@ -1376,8 +1383,8 @@ assert wrong > 1 and right == 0
 #
 # Here $p_{i, y_i}$ is the softmax probability of the right class of sample
 # $i$. The logarithm of a softmax is stable if you never form the softmax:
-# $\log p_k = z_k - \log \sum_j e^{z_j}$, and `torch.logsumexp` computes that
-# last term without overflow.
+# $\log p_k = z_k - \log \sum_j e^{z_j}$, where `torch.logsumexp` gives the
+# last term. Subtracting the largest logit first keeps all digits.
 
 # %%
 def cross_entropy(logits, targets):
@@ -1396,7 +1403,8 @@ def cross_entropy(logits, targets):
     if len(targets) == 0 or targets.min() < 0 \
             or targets.max() >= logits.shape[1]:
         raise ValueError("there must be targets, from 0 to num_classes - 1")
-    log_probabilities = logits - logits.logsumexp(dim=1, keepdim=True)
+    shifted = logits - logits.amax(dim=1, keepdim=True)
+    log_probabilities = shifted - shifted.logsumexp(dim=1, keepdim=True)
     right_class = log_probabilities.gather(1, targets.unsqueeze(1))
     return -right_class.mean()
 
@@ -1501,14 +1509,14 @@ print(f"Binary cross-entropy, by formula and by nn.BCELoss: {loss.item():.4f}")
 
 # %% [markdown]
 # Probabilities lose information. In 32 bits, $\sigma(200)$ is exactly 1, so
-# $\log(1 - p)$ is gone. Work with the logit instead. Putting $p = \sigma(z)$
-# into the formula and simplifying leaves $\log(1 + e^{z}) - y z$, and
-# `torch.logaddexp(0, z)` computes the first term without overflow, as
+# $\log(1 - p)$ is gone. Work with the logit instead. With $p = \sigma(z)$,
+# $-\log p$ is $\log(1 + e^{-z})$ and $-\log(1 - p)$ is $\log(1 + e^{z})$.
+# `torch.logaddexp(0, z)` computes such a term without overflow, as
 # $\log(e^{0} + e^{z})$.
 
 # %%
 def binary_cross_entropy_with_logits(logits, targets):
-    """Return the mean of log(1 + exp(z)) - y * z over logits z, targets y.
+    """Return the mean binary cross-entropy of sigmoid(logits).
 
     Shapes: two floating-point tensors of the same shape, the targets from 0
     to 1. Returns a tensor without dimensions, in nats.
@@ -1520,22 +1528,26 @@ def binary_cross_entropy_with_logits(logits, targets):
                          f"targets {tuple(targets.shape)}")
     if targets.numel() == 0 or targets.min() < 0 or targets.max() > 1:
         raise ValueError("there must be targets, from 0 to 1")
-    softplus = torch.logaddexp(torch.zeros_like(logits), logits)
-    return (softplus - targets * logits).mean()
+    zeros = torch.zeros_like(logits)
+    losses = (targets * torch.logaddexp(zeros, -logits)
+              + (1 - targets) * torch.logaddexp(zeros, logits))
+    return losses.mean()
 
 # %% [markdown]
-# Check it against `nn.BCEWithLogitsLoss` from -200 to 200. The gradient is
-# $(\sigma(z) - y) / N$: the error itself.
+# Check it against `nn.BCEWithLogitsLoss`, one logit at a time, from -200 to
+# 200. The gradient is $\sigma(z) - y$: the error itself.
 
 # %%
 points = torch.arange(-200.0, 201.0)
-for y in (torch.zeros(401), torch.ones(401)):
-    z = points.clone().requires_grad_()
-    loss = binary_cross_entropy_with_logits(z, y)
-    loss.backward()
-    torch.testing.assert_close(loss, nn.BCEWithLogitsLoss()(z, y))
-    torch.testing.assert_close(z.grad, (torch.sigmoid(points) - y) / 401)
-print(f"Agrees with nn.BCEWithLogitsLoss at {len(points)} logits")
+for y in (torch.tensor([0.0]), torch.tensor([1.0])):
+    for point in points:
+        z = point.reshape(1).requires_grad_()
+        loss = binary_cross_entropy_with_logits(z, y)
+        loss.backward()
+        torch.testing.assert_close(loss, nn.BCEWithLogitsLoss()(z, y),
+                                   rtol=1e-4, atol=1e-8)
+        torch.testing.assert_close(z.grad, torch.sigmoid(point) - y)
+print(f"Agrees with nn.BCEWithLogitsLoss at each of {len(points)} logits")
 
 # %% [markdown]
 # Now the worst mistake a model can make: logit 200, which says "class 1, no
@@ -1555,7 +1567,7 @@ assert gradients == {"BCELoss": 0.0, "BCEWithLogitsLoss": 1.0}
 
 # %% [markdown]
 # Targets have a type that the loss expects. Class numbers are integers
-# (`torch.int64`, also called Long); everything else is `float32`. The
+# (`torch.int64`, also called Long); the other targets here are `float32`. The
 # message for class numbers stored as floats is worth meeting once on
 # purpose.
 
@@ -1612,15 +1624,12 @@ torch.testing.assert_close(loss.item(), math.log(3), rtol=1e-6, atol=0.0)
 # **curvatures**, and its lowest point is at zero.
 
 # %%
-CURVATURES = torch.tensor([1.0, 20.0])
-
-
-def ravine(point):
+def ravine(point, curvatures=(1.0, 20.0)):
     """Return half the sum of curvature times coordinate squared.
 
     Shapes: (..., 2) in, (...) out.
     """
-    return 0.5 * (CURVATURES * point ** 2).sum(dim=-1)
+    return 0.5 * (torch.tensor(curvatures) * point ** 2).sum(dim=-1)
 
 # %% [markdown]
 # Take 40 steps with each of three learning rates. `backward()` leaves the
@@ -1654,13 +1663,14 @@ for learning_rate in (0.005, 0.09, 0.105):
 # rate is above the limit.
 
 # %%
-limit = 2 / CURVATURES.max().item()
+curvatures = torch.tensor([1.0, 20.0])
+limit = 2 / curvatures.max().item()
 print(f"Limit for the learning rate: {limit}")
 for learning_rate, path in paths.items():
-    factor = 1 - learning_rate * CURVATURES
+    factor = 1 - learning_rate * curvatures
     torch.testing.assert_close(path[-1], start * factor ** 40,
                                rtol=1e-4, atol=1e-6)
-    assert (factor.abs().max() < 1) == (learning_rate < limit)
+    assert (ravine(path[-1]) < ravine(start)) == (learning_rate < limit)
     print(f"learning rate {learning_rate}: w2 is multiplied by",
           f"{factor[1].item():.2f} each step")
 
@@ -1831,7 +1841,8 @@ show(fig, "07_trajectories")
 # %% [markdown]
 # On a real network nobody knows the curvatures. Find the learning rate by
 # trying: powers of ten, a short run each, and the final loss. Sweep it for a
-# small network that fits a sine. Look for a valley, and for where it ends.
+# small network that fits a sine. Look for the lowest loss, and for what comes
+# after it.
 
 # %%
 X = torch.linspace(-3, 3, 256).reshape(-1, 1)
@@ -1859,7 +1870,7 @@ for learning_rate in learning_rates:
 fig, ax = plt.subplots(figsize=(6, 3.4))
 ax.loglog(learning_rates, final_losses, marker="o")
 for learning_rate, loss in zip(learning_rates, final_losses):
-    if not loss < 1:
+    if not math.isfinite(loss):
         ax.plot(learning_rate, 1, "X", color="C1", markersize=11)
 ax.set(title="Learning-rate sweep", xlabel="learning rate", ylim=(0.01, 1.2),
        ylabel="loss after 60 steps", yticks=[0.01, 0.03, 0.1, 0.3, 1])
@@ -1894,7 +1905,7 @@ assert moved == []
 #
 # | Begin with | `lr` to try first | When |
 # |---|---|---|
-# | `Adam` | 0.001 | nearly always; forgiving |
+# | `Adam` | 0.001 (tiny networks: 0.01) | nearly always |
 # | `SGD`, `momentum=0.9` | 0.01 | you have time to tune |
 # | `SGD` | 0.1 | to understand what happens |
 #
@@ -1993,6 +2004,7 @@ first = network[0].weight.grad.clone()
 nn.MSELoss()(network(X), targets).backward()
 ratio = (network[0].weight.grad / first).mean().item()
 print(f"After a second backward() the gradient is {ratio:.1f} times as large")
+torch.testing.assert_close(network[0].weight.grad, 2 * first)
 
 # %% [markdown]
 # `zero_grad()` clears the gradients of all parameters. With it in between,
@@ -2049,7 +2061,8 @@ class ArrayDataset(Dataset):
     """Pairs of a row of X and an entry of y, as tensors.
 
     Shapes: X (num_samples, in_features); y has num_samples entries. Each
-    item is a float32 row and a target with the dtype of y.
+    item is a float32 row and a target with the dtype of y: pass int64 for
+    classes and float32 for regression.
     Raises ValueError when the lengths differ.
     """
 
@@ -2082,9 +2095,10 @@ for epoch in (1, 2):
 
 # %% [markdown]
 # A loader fetches samples one by one, because they may be files that it must
-# open and decode, in several worker processes. When all the data is already
-# in memory as tensors, that is wasted work: shuffle the tensors once an
-# epoch and cut them into slices. On a GPU it also keeps the data there.
+# open and decode, if you ask in several worker processes. When all the data
+# is already in memory as tensors, that is wasted work: shuffle the tensors
+# once an epoch and cut them into slices. On a GPU it also keeps the data
+# there.
 
 # %%
 class TensorBatches:
@@ -2113,7 +2127,7 @@ class TensorBatches:
     def __iter__(self):
         tensors = self.tensors
         if self.shuffle:
-            order = torch.randperm(len(tensors[0]), device=tensors[0].device)
+            order = torch.randperm(len(tensors[0])).to(tensors[0].device)
             tensors = [tensor[order] for tensor in tensors]
         return zip(*(tensor.split(self.batch_size) for tensor in tensors))
 
@@ -2143,7 +2157,7 @@ X, y = datasets.make_moons(n_samples=600, noise=0.15, random_state=8)
 X[:, 1] *= 10  # one feature in other units
 X_train, X_test, y_train, y_test = train_test_split(
     X, y, test_size=200, random_state=8)
-in_order = np.argsort(y_train)  # sorted by class
+in_order = np.argsort(y_train, kind="stable")  # sorted by class
 X_train, y_train = X_train[in_order], torch.tensor(y_train[in_order])
 scaler = StandardScaler().fit(X_train)  # to mean 0 and deviation 1
 
@@ -2188,7 +2202,7 @@ assert accuracies["nothing"] == max(accuracies.values())
 # Read the table with the figure below it. Without `step()` the loss stays
 # where it began. Without `zero_grad()` old gradients keep pushing, and the
 # loss leaves the picture. Without scaling the large feature makes the steps
-# too long, and the loss jumps about. Without shuffling the network sees one
+# too long, and the loss stays higher. Without shuffling the network sees one
 # class for half an epoch, then the other, and learns less. Without `eval()`
 # training is the same as with it, so it has no line; the answers suffer.
 
@@ -2231,8 +2245,8 @@ show(fig, "08_left_out")
 #
 # - the **training set** moves the weights;
 # - the **validation set** makes choices, such as when to stop;
-# - the **test set** is opened once, at the end. A choice made by looking at
-#   it would turn it into a second validation set.
+# - the **test set** reports the result and makes no choice. A choice made by
+#   looking at it would turn it into a second validation set.
 
 # %%
 def split_in_three(X, y, random_state, stratify=None):
@@ -2384,15 +2398,16 @@ def predict(model, inputs, device="cpu"):
 
     Shapes: inputs (num_samples, ...) as the model takes them; the outputs
     as it gives them. Runs in eval mode and without gradients, and leaves
-    the model in the mode it was in.
+    every layer in the mode it was in.
     """
-    mode = model.training
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         with torch.no_grad():
             return model(inputs.to(device)).cpu()
     finally:
-        model.train(mode)
+        for module, mode in modes:
+            module.training = mode
 
 # %% [markdown]
 # Train the baseline first, then the network, with the same loop. A log line
@@ -2438,12 +2453,14 @@ def binary_accuracy(logits, targets):
     """Return the share of logits on the right side of 0, a number.
 
     Shapes: two tensors of the same shape, the targets 0 or 1; they may be
-    on different devices. Raises ValueError when the shapes differ.
+    on different devices. A logit that is NaN is wrong. Raises ValueError
+    when the shapes differ or there are no targets.
     """
-    if logits.shape != targets.shape:
-        raise ValueError(f"logits have shape {tuple(logits.shape)} but "
+    if logits.shape != targets.shape or targets.numel() == 0:
+        raise ValueError(f"logits have shape {tuple(logits.shape)} and "
                          f"targets {tuple(targets.shape)}")
-    right = (logits.cpu() > 0) == (targets.cpu() > 0.5)
+    logits, targets = logits.cpu(), targets.cpu()
+    right = torch.where(targets > 0.5, logits > 0, logits <= 0)
     return right.float().mean().item()
 
 # %% [markdown]
@@ -2461,7 +2478,9 @@ print(f"network: test accuracy {binary_accuracy(logits, y_test):.3f}")
 # %% [markdown]
 # One run is one draw of the initial weights and of the order of the batches.
 # Give the range over several seeds with the mean, or a lucky seed will pass
-# for a better method.
+# for a better method. And 200 test points are a small sample: the standard
+# error $\sqrt{p(1 - p)/N}$ says by how much the accuracy $p$ would typically
+# differ with other points. (The later runs here are single ones.)
 
 # %%
 accuracies = []
@@ -2473,12 +2492,16 @@ for seed in range(5):
         num_epochs=10, device=device)
     logits = predict(model, X_test, device)
     accuracies.append(binary_accuracy(logits, y_test))
-print(f"test accuracy over 5 seeds: mean {np.mean(accuracies):.3f},",
+mean = np.mean(accuracies)
+print(f"test accuracy over 5 seeds: mean {mean:.3f},",
       f"from {min(accuracies):.3f} to {max(accuracies):.3f}")
+print(f"standard error from {len(y_test)} test points:",
+      f"{math.sqrt(mean * (1 - mean) / len(y_test)):.3f}")
 
 # %% [markdown]
 # What does the network look like while it learns? Train a fresh one in
-# stages, and at each stage ask it about a grid of points. How to read the
+# stages, each of which ends with the best weights so far, and ask it each
+# time about a grid of points. How to read the
 # figure: the shade is the probability of class 1, the black line is where it
 # is one half, and the points are training data. The line starts out nearly
 # straight, like the baseline's, and then bends around the moons.
@@ -2499,7 +2522,7 @@ for ax, num_epochs, total in zip(axes, [1, 2, 7], [1, 3, 10]):
               extent=(-3, 3, -3, 3), aspect="auto")
     ax.contour(x1, x2, p, levels=[0.5], colors="black")
     scatter_classes(ax, X_train.cpu(), y_train.cpu().flatten(), size=2)
-    ax.set(title=f"Epochs trained: {total}", xlabel="feature 1 (scaled)",
+    ax.set(title=f"Best up to epoch {total}", xlabel="feature 1 (scaled)",
            xticks=[-2, 0, 2], yticks=[-2, 0, 2])
 axes[0].set_ylabel("feature 2 (scaled)")
 show(fig, "09_boundary")
@@ -2530,9 +2553,10 @@ show(fig, "09_confusion_matrix")
 # %% [markdown]
 # **Save and reload.** Save the `state_dict`, not the model object, and with
 # it what else a prediction needs: the scaling. `map_location="cpu"` loads a
-# file written on a GPU on any machine, and `weights_only=True`, where PyTorch
-# knows it (1.13 or newer), refuses files that carry code. The folder here is
-# a temporary one; keep your file where you like.
+# file written on a GPU on any machine. `weights_only=True`, where PyTorch
+# knows it (1.13 or newer), is meant to refuse files that carry code; load
+# only files you trust all the same. The folder here is a temporary one; keep
+# your file where you like.
 
 # %%
 with tempfile.TemporaryDirectory() as folder:
@@ -2601,30 +2625,34 @@ history = fit(model, train_batches, val_batches, nn.CrossEntropyLoss(),
 # The prediction is the class with the largest logit.
 
 # %%
-answers = predict(model, X_test, device).argmax(dim=1)
-wrong = (answers != y_test.cpu()).nonzero().flatten()
-print(f"digits: test accuracy {1 - len(wrong) / len(answers):.3f},",
-      f"{len(wrong)} of {len(answers)} wrong")
+for name, inputs, targets in [("validation", X_val, y_val),
+                              ("test", X_test, y_test)]:
+    answers = predict(model, inputs, device).argmax(dim=1)
+    right = (answers == targets.cpu()).sum().item()
+    print(f"digits, {name} set: {right} of {len(targets)} right,",
+          f"accuracy {right / len(targets):.3f}")
 
 # %% [markdown]
 # Look at what it gets wrong, always: it shows faults in the data that no
-# average does. Some of these are hard for you too.
+# average does. Since you may act on what you see, look at the validation set.
 
 # %%
+answers, truth = predict(model, X_val, device).argmax(dim=1), y_val.cpu()
+wrong = (answers != truth).nonzero().flatten().tolist()
 fig, axes = plt.subplots(1, 6, figsize=(9, 2.2))
-for ax, index in zip(axes, wrong.tolist()):
-    ax.imshow(X_test[index].cpu().numpy().reshape(8, 8), cmap="gray_r")
-    ax.set_title(f"{y_test[index].item()} read as {answers[index].item()}",
-                 fontsize=11)
+for ax, index in zip(axes, wrong):
+    ax.imshow(X_val[index].cpu().numpy().reshape(8, 8), cmap="gray_r")
+    ax.set_title(f"{truth[index]} read as {answers[index]}", fontsize=11)
     ax.axis("off")
-fig.suptitle("Test digits that the network gets wrong")
+fig.suptitle("Validation digits that the network gets wrong")
 fig.subplots_adjust(top=0.72, bottom=0.02, left=0.02)
 show(fig, "09_wrong_digits")
 
 # %% [markdown]
 # **The same loop, a quantity.** `make_friedman1` has ten features, of which
-# five matter, in a curved way. What changes? One output, `MSELoss`, and
-# targets scaled like the inputs, again by the training set alone.
+# five matter, three of them in a curved way. What changes? One output,
+# `MSELoss`, and targets scaled like the inputs, again by the training set
+# alone.
 
 # %%
 X, y = datasets.make_friedman1(n_samples=1000, noise=1.0, random_state=9)
@@ -2650,10 +2678,11 @@ for name, hidden_sizes in [("linear baseline", []), ("network", [64])]:
     fit(model, TensorBatches(X_train, y_train, batch_size=100, shuffle=True),
         TensorBatches(X_val, y_val, batch_size=200), nn.MSELoss(), optimizer,
         num_epochs=20, device=device)
-    outputs = predict(model, X_test, device).numpy()
-    predictions = y_scaler.inverse_transform(outputs)
-    score = r2_score(y_parts[2], predictions)
-    print(f"{name}: R2 on the test set {score:.3f}")
+    outputs = y_scaler.inverse_transform(predict(model, X_val, device))
+    print(f"{name}: validation R2 {r2_score(y_parts[1], outputs):.3f}")
+
+outputs = y_scaler.inverse_transform(predict(model, X_test, device))
+print(f"network: test R2 {r2_score(y_parts[2], outputs):.3f}")
 
 # %% [markdown]
 # How to read the figure: each point is a test sample, and the dashed line is
@@ -2661,8 +2690,8 @@ for name, hidden_sizes in [("linear baseline", []), ("network", [64])]:
 # pattern that the network has missed.
 
 # %%
-fig, ax = plt.subplots(figsize=(4.6, 4))
-ax.plot(y_parts[2], predictions, "o", markersize=4)
+fig, ax = plt.subplots(figsize=(4.5, 4))
+ax.plot(y_parts[2], outputs, "o", markersize=4)
 ax.axline((0, 0), slope=1, color="black", linestyle="--")
 ax.set(title="Regression: truth against prediction", xlabel="true value",
        ylabel="predicted value", xlim=(0, 28), ylim=(0, 28))
@@ -2680,9 +2709,9 @@ show(fig, "09_regression")
 # | validation good, test poor | a new test set, fewer choices |
 #
 # **Exercise 9.** Overfit on purpose: train `MLP(2, [256, 256], 1)` on the
-# first 20 samples of the moons' training set for 300 epochs, and plot both
-# losses. *Expect the training loss to come close to 0 and the validation loss
-# to fall at first and then rise.*
+# first 20 samples of the moons' training set, all in one batch, for 300
+# epochs with Adam at 0.001, and plot both losses. *Expect the training loss
+# to come close to 0, and the validation loss to fall at first and then rise.*
 
 # %% [markdown]
 # ## Recap
@@ -2703,7 +2732,7 @@ show(fig, "09_regression")
 #
 # | Optimizer | First `lr` |
 # |---|---|
-# | Adam | 0.001 |
+# | Adam | 0.001 (tiny networks: 0.01) |
 # | SGD with momentum 0.9 | 0.01 |
 #
 # | | Mistake | Symptom |
@@ -2715,8 +2744,8 @@ show(fig, "09_regression")
 # | 5 | `zero_grad()` forgotten | loss jumps or explodes |
 # | 6 | `step()` forgotten, or the wrong model's optimizer | loss stays flat |
 # | 7 | `eval()` forgotten | another answer each time |
-# | 8 | features not scaled | loss explodes, or learning is slow |
-# | 9 | sorted data not shuffled | low training loss, poor accuracy |
+# | 8 | features not scaled | slow or unsteady learning |
+# | 9 | sorted data not shuffled | higher loss, lower accuracy |
 # | 10 | layers in a plain list | fewer parameters than you count |
 
 # %%

@@ -16,7 +16,9 @@ import tempfile
 from pathlib import Path
 
 import jupytext
+import matplotlib
 import nbformat
+import torch
 from jupyter_client import KernelManager
 from jupyter_client.kernelspec import KernelSpec
 from nbclient import NotebookClient
@@ -26,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "neural_networks_fundamentals.py"
 NOTEBOOK = ROOT / "neural_networks_fundamentals.ipynb"
 README = ROOT / "README.md"
+BUILT_WITH = Path(__file__).with_name("built_with.txt")
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python",
                    "name": "python3"},
@@ -123,6 +126,14 @@ def link_sections(readme_text, script_text):
     return readme_text
 
 
+def versions():
+    """Return the versions that the stored outputs depend on, one a line."""
+    return "".join(
+        "%s %s\n" % (package.__name__, ".".join(
+            package.__version__.split(".")[:2]))
+        for package in (matplotlib, torch))
+
+
 def write(path, text):
     """Write a file whole or not at all."""
     temporary = path.with_name(path.name + ".partial")
@@ -139,6 +150,7 @@ def main():
     write(NOTEBOOK, nbformat.writes(notebook).rstrip("\n") + "\n")
     write(README, link_sections(README.read_text(encoding="utf-8"),
                                 script_text))
+    write(BUILT_WITH, versions())
     print("Built", NOTEBOOK.name)
 
 

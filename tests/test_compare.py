@@ -27,8 +27,8 @@ def test_same(one, other):
     ("x inf", "x -inf"), ("[1.0, 2.0]", "[1.0, 2.0, 3.0]"),
     ("1.4e-14", "1.4e-10"), ("", "text"), ("True", "False"),
     ("31.2 -> 4", "31.2 -> 5"),
-    ("raise a RuntimeError:\nx\nloss 1.0", "raise a RuntimeError:\nx\nloss 2.0")
-])
+    ("raise a RuntimeError:\nx\nloss 1.0",
+     "raise a RuntimeError:\nx\nloss 2.0")])
 def test_different(one, other):
     assert differences(one, other) != []
 
@@ -50,6 +50,9 @@ def test_pictures():
     assert same_picture(picture(), picture())
     assert not same_picture(picture(), picture(slope=1.3))
     assert not same_picture(picture(), picture("two"))
+    assert not same_picture(picture(), picture(""), same_matplotlib=False)
+    assert not same_picture(picture(), picture(slope=1.3),
+                            same_matplotlib=False)
     assert not same_picture(picture(), picture(""))
     assert is_blank(picture("")) and not is_blank(picture())
 

@@ -153,7 +153,10 @@ def test_perceptron_applies_rosenblatts_rule():
     (torch.zeros(4, 2), torch.zeros(3)),
     (torch.zeros(4, 2), torch.ones(4) * 2),
     (torch.zeros(4, 2), torch.full((4,), -1.0)),
-    (torch.zeros(4, 2), torch.full((4,), float("nan")))])
+    (torch.zeros(4, 2), torch.full((4,), float("nan"))),
+    (torch.full((4, 2), float("nan")), torch.zeros(4)),
+    (torch.zeros(4, 2).double(), torch.zeros(4)),
+    (torch.zeros(4, 2).long(), torch.zeros(4))])
 def test_perceptron_refuses_bad_data(X, y):
     with pytest.raises(ValueError):
         load("Perceptron")(2).fit(X, y)
@@ -189,7 +192,8 @@ def test_relu_interpolant_joins_the_points():
     (torch.tensor([0.0, 2.0, 1.0]), torch.zeros(3)),
     (torch.tensor([0.0, 0.0]), torch.zeros(2)),
     (torch.tensor([0.0, 1.0]), torch.zeros(3)),
-    (torch.tensor([0.0]), torch.zeros(1))])
+    (torch.tensor([0.0]), torch.zeros(1)),
+    (torch.tensor([[0.0, 1.0], [2.0, 3.0]]), torch.zeros(2, 2))])
 def test_relu_interpolant_refuses_bad_knots(knots, values):
     with pytest.raises(ValueError):
         load("relu_interpolant")(knots, values)
@@ -222,6 +226,11 @@ def test_mlp_has_the_layers_asked_for():
     assert MLP(3, [5], 2)(torch.zeros(1, 3)).shape == (1, 2)
 
 
+def test_mlp_refuses_an_impossible_dropout():
+    with pytest.raises(ValueError):
+        load("MLP")(3, [5], 2, dropout=-0.5)
+
+
 def test_mlp_refuses_another_width():
     with pytest.raises(ValueError, match="expected 3 features"):
         load("MLP")(3, [5], 2)(torch.zeros(4, 2))
@@ -242,6 +251,9 @@ def test_cross_entropy():
                                     logits)
     huge = torch.tensor([[1e4, -1e4]])
     assert cross_entropy(huge, torch.tensor([1])).item() == 2e4
+    equal = torch.tensor([[1e8, 1e8]])
+    loss = cross_entropy(equal, torch.tensor([0])).item()
+    assert loss == pytest.approx(np.log(2), rel=1e-6)
 
 
 @pytest.mark.parametrize("logits, targets", [
@@ -268,6 +280,8 @@ def test_binary_cross_entropy_with_logits():
     assert loss.shape == () and abs(loss.item() - expected) < 1e-12
     assert torch.autograd.gradcheck(lambda z: loss_fn(z, targets), logits)
     assert loss_fn(torch.tensor([1e4]), torch.tensor([0.0])).item() == 1e4
+    small = loss_fn(torch.tensor([16.0]), torch.tensor([1.0])).item()
+    assert small == pytest.approx(np.log1p(np.exp(-16)), rel=1e-4)
     zero = torch.zeros(1, requires_grad=True)
     loss_fn(zero, torch.ones(1)).backward()
     assert zero.grad.item() == -0.5
@@ -514,6 +528,13 @@ def test_predict(mode, device):
     torch.testing.assert_close(outputs, expected)
 
 
+def test_predict_leaves_frozen_layers_frozen():
+    model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+    model[1].eval()
+    load("predict")(model, torch.randn(5, 3))
+    assert (model.training, model[1].training) == (True, False)
+
+
 def test_predict_gives_the_mode_back_after_an_error():
     model = nn.Linear(3, 1)
     with pytest.raises(RuntimeError):
@@ -526,5 +547,9 @@ def test_binary_accuracy():
     logits = torch.tensor([[2.0], [-1.0], [0.5], [-3.0]])
     targets = torch.tensor([[1.0], [0.0], [0.0], [0.0]])
     assert binary_accuracy(logits, targets) == 0.75
+    nothing = torch.full((4, 1), float("nan"))
+    assert binary_accuracy(nothing, torch.zeros(4, 1)) == 0.0
     with pytest.raises(ValueError):
         binary_accuracy(logits, targets.flatten())
+    with pytest.raises(ValueError):
+        binary_accuracy(torch.zeros(0), torch.zeros(0))
