@@ -4,17 +4,10 @@ import base64
 import re
 
 import build_notebook
-import pytest
-import torch
 from compare import differences, is_blank, same_picture
 
 SAME_MATPLOTLIB = build_notebook.versions().splitlines()[0] \
     == build_notebook.BUILT_WITH.read_text().splitlines()[0]
-
-
-same_dropout = pytest.mark.skipif(
-    torch.__version__.startswith("1."),
-    reason="Dropout drew other random numbers before PyTorch 2.")
 
 
 def code_cells(notebook):
@@ -66,14 +59,12 @@ def test_outputs_are_printed_text_and_pictures_alone(stored):
                 assert "image/png" in output.data
 
 
-@same_dropout
 def test_run_all_gives_the_stored_text(stored, fresh):
     assert len(code_cells(stored)) == len(code_cells(fresh))
     for old, new in zip(code_cells(stored), code_cells(fresh)):
         assert differences(printed(old), printed(new)) == [], old.source
 
 
-@same_dropout
 def test_run_all_gives_the_stored_pictures(stored, fresh):
     for old, new in zip(code_cells(stored), code_cells(fresh)):
         assert len(pictures(old)) == len(pictures(new)), old.source
