@@ -15,7 +15,7 @@
 # |---|---|
 # | 1. Introduction | What does a network compute? |
 # | 2. Perceptron | How can one neuron learn, and what can it not learn? |
-# | 3. Activation functions | What makes many layers more than one? |
+# | 3. Activation functions | What makes many layers better than one? |
 # | 4. Multi-layer perceptrons | What can hidden layers represent? |
 # | 5. `nn.Module` | How do you write a network in PyTorch? |
 # | 6. Loss functions | How wrong is a prediction? |
@@ -37,12 +37,14 @@
 # and so does `assert` unless what follows it is true.
 #
 # **A tensor** is PyTorch's array of numbers. Its `shape` lists how many
-# entries it has along each dimension. It is like a NumPy array that can also
-# live on a GPU and remember how it was computed.
+# entries it has along each dimension: two rows of three numbers have shape
+# `(2, 3)`. It is like a NumPy array that can also live on a GPU and remember
+# how it was computed.
 #
 # The next cell holds the set-up: imports, the device to train on (an NVIDIA
 # GPU, else an Apple GPU, else the CPU), a seed so that random numbers repeat,
-# the style of the figures, and two helpers for titles and figures.
+# the style of the figures, and two helpers for titles and figures. You may
+# skip it.
 
 # %%
 import copy
@@ -121,14 +123,15 @@ print(f"Section 9 will train on this device: {device}")
 # smallest part.
 #
 # A **neuron** (also called a node or a unit) multiplies each input $x_i$ by a
-# **weight** $w_i$, adds the products and a **bias** $b$, and passes the sum
-# through an **activation function** $f$:
+# **weight** $w_i$, adds the products and a **bias** $b$ to get the **weighted
+# sum** $z$, and passes it through an **activation function** $f$:
 #
 # $$z = w_1 x_1 + w_2 x_2 + b, \qquad \mathrm{output} = f(z)$$
 #
 # A weight says how much an input matters and in which direction. The bias
 # shifts the sum, so a neuron can be active even when all inputs are zero.
-# Work the next cell out on paper before you read its output.
+# Work the next cell out on paper before you read its output (`item()` gives
+# the number in a tensor of one entry).
 
 # %%
 section("1. Introduction to Neural Networks",
@@ -142,7 +145,8 @@ output = torch.clamp(z, min=0)  # one activation: negative sums become zero
 print(f"One neuron: weighted sum z = {z.item()}, output = {output.item()}")
 
 # %% [markdown]
-# PyTorch's name for "weighted sums plus biases" is `nn.Linear`. It takes the
+# Here $z$ is positive, so this activation keeps it. PyTorch's name for
+# weighted sums is `nn.Linear`. It takes the
 # number of inputs and the number of outputs, and starts with random weights.
 # Put your own weights in, and it must print the same number. `torch.no_grad`
 # says that this copying is not part of a computation to learn from.
@@ -150,7 +154,7 @@ print(f"One neuron: weighted sum z = {z.item()}, output = {output.item()}")
 # %%
 neuron = nn.Linear(in_features=2, out_features=1)
 with torch.no_grad():
-    neuron.weight.copy_(weights.reshape(1, 2))
+    neuron.weight.copy_(weights.reshape(1, 2))  # a final _ means: in place
     neuron.bias.copy_(bias)
 
 torch.testing.assert_close(neuron(inputs), z)
@@ -158,20 +162,23 @@ print(f"nn.Linear computes the same weighted sum: {neuron(inputs).item()}")
 
 # %% [markdown]
 # A **layer** is several neurons that read the same inputs. Give each neuron
-# one row of a matrix $W$ of shape `(out_features, in_features)`, and one
-# matrix product computes the whole layer. Data comes in **batches**, one
-# sample a row, so the product is $X W^T + b$. Below, two samples go through
-# three neurons. The first sample and the first neuron are the ones above.
+# one row of a matrix $W$ of shape `(out_features, in_features)`. Data comes
+# in **batches**: one sample per row, whose numbers are its **features**. Then
+# $X W^T + b$ computes the whole layer. In code, `@` is the matrix product:
+# each entry is a row of the left times a column of the right, added up. `.T`
+# (transposed) swaps rows and columns, and `b` is added to every row. The
+# first sample and the first neuron below are the ones above.
 
 # %%
 X = torch.tensor([[2.0, 3.0], [1.0, 0.0]])  # (2 samples, 2 features)
 W = torch.tensor([[0.5, -1.0], [1.0, 1.0], [0.0, 2.0]])  # (3 neurons, 2)
-b = torch.tensor([4.0, 0.0, -1.0])  # one bias a neuron
+b = torch.tensor([4.0, 0.0, -1.0])  # one bias per neuron
 
-layer_output = X @ W.T + b
+layer_output = X @ W.T + b  # entry [0, 0]: 2 * 0.5 + 3 * (-1) + 4 = 2
 print("Shapes:", tuple(X.shape), "@", tuple(W.T.shape), "->",
       tuple(layer_output.shape))
-print(f"Weighted sums, one row a sample, one column a neuron:\n{layer_output}")
+print("Weighted sums, one row per sample, one column per neuron:")
+print(layer_output)
 
 # %% [markdown]
 # `nn.Linear` with three outputs holds a weight of the same shape, and does
@@ -188,10 +195,10 @@ print("nn.Linear(2, 3) agrees; its weight has shape",
       tuple(layer.weight.shape))
 
 # %% [markdown]
-# The commonest error of a beginner, and of everybody else, is a shape that
-# does not fit. Feed three features to the layer built for two. In the
-# message, `mat1` is your data and `mat2` is the transposed weight: the
-# second number of the first must equal the first number of the second.
+# The commonest error is a shape that does not fit. Feed three features to the
+# layer built for two. In the message, `mat1` is your data and `mat2` is the
+# transposed weight: the second number of the first must equal the first
+# number of the second.
 
 # %%
 try:
@@ -203,10 +210,10 @@ except RuntimeError as error:
 # %% [markdown]
 # Layers in a row make a network. The **input layer** is the data itself;
 # **hidden layers** compute intermediate values; the **output layer** gives
-# the prediction. How to read the figure: each line is one weight, thick when
-# it is large, solid blue when positive and dashed orange when negative. Data
-# flows from left to right. With random weights like these, the output means
-# nothing yet.
+# the prediction. How to read the figure: each circle is a unit and each line
+# one weight (biases are not drawn), thick when it is large, solid blue when
+# positive and dashed orange when negative. Data flows from left to right.
+# With random weights like these, the output means nothing yet.
 
 # %%
 torch.manual_seed(1)
@@ -259,13 +266,14 @@ show(fig, "01_network")
 # Section 1 chose its weights by hand. Can a neuron find its own? Frank
 # Rosenblatt showed a way around 1960. His **perceptron** is one neuron with a
 # **step** activation that answers 1 when the weighted sum is at least 0, and
-# 0 otherwise. It looks at one example at a time, and learns from mistakes
-# only:
+# 0 otherwise. It looks at one example at a time, in **passes** over
+# all of them, and learns from mistakes only:
 #
 # $$w \leftarrow w + (y - \hat{y})\,x, \qquad
 # b \leftarrow b + (y - \hat{y})$$
 #
-# Here $y$ is the target, 0 or 1, and $\hat{y}$ the prediction. A correct
+# Here $\leftarrow$ means "becomes"; $w$ and $x$ are whole lists of numbers;
+# $y$ is the target, 0 or 1, and $\hat{y}$ the prediction. A correct
 # answer changes nothing. A missed 1 adds the example to the weights, which
 # raises the sum for it; a false 1 subtracts it.
 
@@ -289,7 +297,7 @@ class Perceptron:
         return (X @ self.weights + self.bias >= 0).to(X.dtype)
 
     def fit(self, X, y, max_passes=100):
-        """Learn until a pass is free of mistakes; return mistakes a pass."""
+        """Learn until a pass is free of mistakes; return mistakes per pass."""
         if X.ndim != 2 or X.shape[1] != len(self.weights):
             raise ValueError(
                 f"X must have shape (num_samples, {len(self.weights)}), "
@@ -311,11 +319,11 @@ class Perceptron:
         return mistakes
 
 # %% [markdown]
-# Where is the learning rate? The weights start at zero, so a factor in front
-# of each update would multiply all weights and the bias alike, and leave
-# every prediction as it is. Try the rule on two logic gates. AND is 1 when
-# both inputs are 1, and OR when at least one is. Look for the last number of
-# mistakes in each list.
+# Many rules multiply each update by a factor, the **learning rate**. Why not
+# here? The weights start at zero, so it would multiply all weights and the
+# bias alike, and leave every prediction as it is. Try the rule on two logic
+# gates. AND is 1 when both inputs are 1, and OR when at least one is. Look
+# for the 0 that ends each list of mistakes.
 
 # %%
 section("2. The Perceptron: The Simplest Neural Network",
@@ -365,7 +373,8 @@ def scatter_classes(ax, points, labels, size=5):
 
 # %% [markdown]
 # The boundary is the line where the weighted sum is zero,
-# $w_1 x_1 + w_2 x_2 + b = 0$. Solve it for $x_2$ to draw it. How to read the
+# $w_1 x_1 + w_2 x_2 + b = 0$. Solved for $x_2$, it has slope
+# $-w_1 / w_2$ and height $-b / w_2$ at $x_1 = 0$. How to read the
 # figure: the thin dashed lines are the boundary after the first passes, and
 # the thick one is the last, which has each cloud on its own side.
 
@@ -377,7 +386,7 @@ for number, (w, b) in enumerate(perceptron.history, start=1):
     if number in (1, 2, 3, last):
         w1, w2 = w.tolist()
         ax.axline((0, -b.item() / w2), slope=-w1 / w2, color="black",
-                  linewidth=2.5 if number == last else 1,
+                  linewidth=2 if number == last else 1,
                   linestyle="-" if number == last else (0, (3 * number, 2)),
                   label=f"after pass {number}")
 ax.set(title="A perceptron finds a line between two clouds",
@@ -412,21 +421,22 @@ print("XOR: mistakes in the first passes:", mistakes[:8])
 print("XOR: fewest mistakes in any of the 100 passes:", min(mistakes))
 
 # %% [markdown]
-# More passes cannot help, because no line does it. The four corners ask for
+# More passes cannot help, because no line does it. From (0, 0), (0, 1),
+# (1, 0) and (1, 1), XOR requires
 #
-# $$b < 0, \qquad w_1 + b \geq 0, \qquad w_2 + b \geq 0, \qquad
+# $$b < 0, \qquad w_2 + b \geq 0, \qquad w_1 + b \geq 0, \qquad
 # w_1 + w_2 + b < 0.$$
 #
-# Add the second and the third: $w_1 + w_2 + 2b \geq 0$. Take $b$ away:
+# Add the second and the third: $w_1 + w_2 + 2b \geq 0$. Subtract $b$:
 # $w_1 + w_2 + b \geq -b$. By the first, $-b > 0$, so the sum is positive,
-# and the fourth is false. The next cell tries a grid of lines all the same,
-# and counts how many corners the best of them gets right.
+# and the fourth is false. The next cell tries 17 values each of $w_1$, $w_2$
+# and $b$ all the same, and counts how many corners the best line gets right.
 
 # %%
 grid = torch.arange(-2, 2.25, 0.25)
 w1, w2, b = torch.meshgrid(grid, grid, grid, indexing="ij")
-lines = torch.stack([w1, w2, b]).reshape(3, -1)  # one line a column
-answers = corners @ lines[:2] + lines[2] >= 0
+lines = torch.stack([w1, w2, b]).reshape(3, -1)  # one line per column
+answers = corners @ lines[:2] + lines[2] >= 0  # (4 corners, 4913 lines)
 right = (answers == xor.bool().reshape(4, 1)).sum(dim=0)
 print(f"XOR: the best of {lines.shape[1]} lines gets",
       f"{right.max().item()} of the 4 corners right")
@@ -435,7 +445,8 @@ assert right.max() == 3
 # %% [markdown]
 # How to read the figure: circles are 0 and triangles are 1. In the first two
 # panels one line has all triangles on one side. In the third, any line that
-# separates one triangle from the circles leaves the other on the wrong side.
+# separates one triangle from the circles leaves the other on the wrong side:
+# it takes both lines, with the triangles between them.
 
 # %%
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.2), sharex=True, sharey=True)
@@ -461,7 +472,7 @@ show(fig, "02_gates")
 # | nearly so (some overlap) | useful, but the step rule never settles |
 # | curved boundary, or XOR | not enough: add a hidden layer |
 #
-# For the middle row, Section 6 brings losses that count *how* wrong an
+# For the middle row, Section 6 brings measures that count *how* wrong an
 # answer is, where the step only says *that* it is wrong.
 #
 # **Exercise 2.** NAND is AND with its answers swapped. Predict the signs of
@@ -483,7 +494,7 @@ show(fig, "02_gates")
 
 # %%
 section("3. Activation Functions",
-        "What makes many layers more than one?")
+        "What makes many layers better than one?")
 torch.manual_seed(3)
 first, second = nn.Linear(4, 8), nn.Linear(8, 2)
 X = torch.randn(5, 4)
@@ -498,8 +509,9 @@ print("Two linear layers equal one, whose weight has shape", tuple(W.shape))
 # each weighted sum. To compare such functions you need their values and also
 # their slopes, because learning (Sections 7 and 8) follows slopes.
 #
-# The slope of a result with respect to a tensor is called its **gradient**.
-# PyTorch computes it: mark the tensor with `requires_grad=True`, compute a
+# A result has a slope for each entry of a tensor: how fast it changes when
+# only that entry changes. Together these slopes are the **gradient**. PyTorch
+# computes it: mark the tensor with `requires_grad=True`, compute a
 # result, call `backward()` on it, and read `.grad`. For $z^2$ the slope is
 # $2z$, so look for 6 at $z = 3$.
 
@@ -510,8 +522,9 @@ print(f"Slope of z^2 at z = 3: {z.grad.item()}")
 
 # %% [markdown]
 # You will want the slopes of many functions at many points. If a function
-# treats each entry on its own, the gradient of the *sum* of its results
-# holds every single slope, so one `backward()` gives them all.
+# treats each entry on its own, each entry moves only one term of the *sum* of
+# the results. So the gradient of that sum holds every slope, and one
+# `backward()` gives them all.
 
 # %%
 def gradient_of(function, points):
@@ -546,7 +559,8 @@ assert value == 0 and z.grad.isnan()
 # NaN gradient turns weights into NaN and ends the training. The stable form
 # never takes the exponential of a positive number: multiply the fraction
 # above and below by $e^{z}$ and you get $e^{z} / (1 + e^{z})$, which is safe
-# where the first form is not.
+# where the first form is not. `torch.where(c, a, b)` takes `a` where `c` is
+# true, else `b`.
 
 # %%
 def sigmoid(z):
@@ -565,8 +579,8 @@ def sigmoid(z):
 # $$\tanh(z) = \frac{e^{z} - e^{-z}}{e^{z} + e^{-z}}$$
 #
 # It overflows on both sides, to infinity over infinity. The stable form
-# divides by the larger exponential. `torch.expm1(a)` is $e^{a} - 1$, exact
-# also where $a$ is tiny.
+# divides by the larger exponential. `torch.expm1(a)` is $e^{a} - 1$,
+# accurate even for tiny $a$.
 
 # %%
 def tanh(z):
@@ -575,7 +589,8 @@ def tanh(z):
     Shapes: any floating-point tensor in, the same shape out.
     """
     positive = z >= 0
-    # For z >= 0, tanh(z) = (1 - exp(-2z)) / (1 + exp(-2z)); it is odd.
+    # For z >= 0, tanh(z) = (1 - exp(-2z)) / (1 + exp(-2z)); and
+    # tanh(-z) = -tanh(z). With decay = exp(-2z) - 1:
     decay = torch.expm1(torch.where(positive, -2 * z, 2 * z))
     magnitude = -decay / (decay + 2)
     return torch.where(positive, magnitude, -magnitude)
@@ -597,7 +612,8 @@ def relu(z):
 # %% [markdown]
 # ReLU's slope is 0 for all negative sums, which can stop a unit from
 # learning, as you will see below. **Leaky ReLU** keeps a small slope there,
-# $\max(0.01 z, z)$. **ELU** bends smoothly towards $-\alpha$ instead:
+# $\max(0.01 z, z)$. **ELU** bends smoothly towards $-\alpha$ instead
+# ($\alpha$ is usually 1):
 # $\alpha (e^{z} - 1)$ for negative $z$.
 
 # %%
@@ -611,10 +627,9 @@ def leaky_relu(z, negative_slope=0.01):
     return torch.where(z > 0, z, negative_slope * z)
 
 # %% [markdown]
-# In ELU, both branches of `torch.where` are computed, and then one is
-# picked. An infinite value in the branch *not* picked would still spoil the
-# gradient (zero times infinity again), so the code feeds `expm1` zeros
-# wherever its result is not wanted.
+# Both branches of `torch.where` are computed. An infinite value in the one
+# *not* taken would still spoil the gradient (zero times infinity again), so
+# the code feeds `expm1` zeros wherever its result is not wanted.
 
 # %%
 def elu(z, alpha=1.0):
@@ -662,6 +677,7 @@ def softmax(logits, dim):
     Shapes: any floating-point tensor in, with at least one entry along dim;
     the same shape out.
     """
+    # keepdim=True keeps a column, to subtract from each row.
     exponentials = torch.exp(logits - logits.amax(dim=dim, keepdim=True))
     return exponentials / exponentials.sum(dim=dim, keepdim=True)
 
@@ -678,9 +694,8 @@ print(f"Softmax as the formula stands:\n{naive}")
 print(f"Stable softmax:\n{softmax(logits, dim=1)}")
 
 # %% [markdown]
-# Against PyTorch, value and gradient must agree. A softmax row always sums
-# to 1, so the gradient of its sum is zero for right and wrong code alike; the
-# squares below give a gradient that can differ.
+# Against PyTorch, value and gradient must agree. (A softmax row sums to 1, so
+# its own sum has gradient zero; the squares give one that can differ.)
 
 # %%
 torch.testing.assert_close(softmax(logits, 1), torch.softmax(logits, 1))
@@ -691,7 +706,7 @@ print("Stable softmax agrees with PyTorch in value and gradient")
 
 # %% [markdown]
 # `dim` names the dimension along which the probabilities sum to 1. With one
-# sample a row and one class a column, that is `dim=1`. With `dim=0` the
+# sample per row and one class per column, that is `dim=1`. With `dim=0` the
 # samples of a batch compete with each other, which runs without an error and
 # is wrong. Compare the sums.
 
@@ -707,8 +722,8 @@ for dim in (1, 0):
 # How to read the figure: the solid line is the function and the dashed line
 # its slope. Where the dashed line is near zero, a unit passes on almost no
 # gradient. Sigmoid and tanh go flat on both sides; ReLU on one. The last
-# panel shows three softmax probabilities as one logit grows while the other
-# two stay at 0 and 1.
+# panel shows (no slopes, but) three softmax probabilities as one logit grows
+# while the other two stay at 0 and 1.
 
 # %%
 fig, axes = plt.subplots(2, 3, figsize=(9, 5), sharex=True, sharey=True)
@@ -722,8 +737,8 @@ for ax, (name, function) in zip(axes.flat, functions.items()):
            yticks=[-1, 0, 1, 2])
 logits = torch.stack([z, torch.zeros(401), torch.ones(401)], dim=1)
 axes[1, 2].plot(z, softmax(logits, dim=1), linestyle="-")
-for x, y, text in [(2, 1, "logit z"), (-3.5, 0.4, "logit 0"),
-                   (-3.5, 0.9, "logit 1")]:
+for x, y, text in [(1.8, 1.05, "logit = z"), (-3.8, 0.4, "logit = 0"),
+                   (-3.8, 0.9, "logit = 1")]:
     axes[1, 2].text(x, y, text)
 axes[1, 2].set_title("Softmax of (z, 0, 1)")
 axes[0, 0].legend()
@@ -732,11 +747,13 @@ fig.subplots_adjust(left=0.06, bottom=0.12, hspace=0.3)
 show(fig, "03_activations")
 
 # %% [markdown]
-# Small slopes multiply. In a deep network the gradient reaches an early
-# layer through every later one, and each contributes a factor. Measure it:
+# In a chain of functions the slopes multiply, so small ones shrink fast. In a
+# deep network the gradient reaches an early layer through every later one.
+# Measure it:
 # 20 layers, one activation at a time, each with the spread of initial
-# weights that `nn.init.calculate_gain` recommends for it. Look at the
-# gradient of the first layer, the last to be reached.
+# weights that `nn.init.calculate_gain` recommends for it. The size of a
+# gradient is its norm, the root of the sum of squares. Look at the first
+# layer, the last to be reached.
 
 # %%
 depth, width = 20, 64
@@ -750,23 +767,23 @@ for name, activation in [("sigmoid", nn.Sigmoid()), ("tanh", nn.Tanh()),
     for layer in layers:
         nn.init.normal_(layer.weight, std=spread)
         hidden = activation(layer(hidden))
-    hidden.square().mean().backward()
+    hidden.square().mean().backward()  # any single number will do
     sizes[name] = [layer.weight.grad.norm().item() for layer in layers]
     print(f"{name:<8} gradient size: first layer {sizes[name][0]:.1e},",
           f"last layer {sizes[name][-1]:.1e}")
 assert sizes["sigmoid"][0] < 1e-6 * sizes["relu"][0]
 
 # %% [markdown]
-# How to read the figure: the vertical axis counts powers of ten. With
-# sigmoid each layer back costs the same factor, so the line falls straight
-# to almost nothing: the gradient **vanishes**, and early layers hardly
-# learn. Tanh and ReLU keep it within a factor of ten or so.
+# How to read the figure: the vertical axis counts powers of ten. Read
+# the sigmoid line from right to left: each layer back costs about the same
+# factor, down to almost nothing. The gradient **vanishes**, and early layers
+# hardly learn. Tanh and ReLU keep it within a factor of ten or so.
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 3.6))
 for (name, values), marker in zip(sizes.items(), "os^"):
     ax.semilogy(range(1, depth + 1), values, marker=marker, label=name)
-ax.set(title="Gradient size through 20 layers", ylabel="gradient norm",
+ax.set(title="Gradient size through 20 layers", ylabel="gradient size",
        xlabel="layer (1 is nearest the input)", xticks=range(1, 21, 3))
 ax.yaxis.set_major_formatter("{x:g}")
 ax.minorticks_off()
@@ -778,7 +795,7 @@ show(fig, "03_vanishing_gradients")
 # ReLU has a failure of its own. Push a unit so far that its weighted sum is
 # negative for every sample, and its output and its slope are zero
 # everywhere. No gradient arrives to bring it back: the unit is **dead**.
-# Take one unit whose outputs are too large for the targets.
+# Take one unit that should return its input, but returns far more.
 
 # %%
 X = torch.tensor([[0.5], [1.0], [1.5]])
@@ -790,8 +807,10 @@ print("Targets:", X.flatten().tolist())
 print("Outputs:", torch.relu(unit(X)).flatten().tolist())
 
 # %% [markdown]
-# One step of learning moves weight and bias against the gradient of the
-# squared error. With a step size of 2, far too large, it kills the unit.
+# The squared error is the mean of (output - target)². Its gradient points to
+# where it grows, so a step of learning goes the other way: subtract the
+# gradient times a **step size**. A step size of 2, far too large, kills the
+# unit.
 
 # %%
 (torch.relu(unit(X)) - X).square().mean().backward()
@@ -803,12 +822,13 @@ print("Outputs after the step:", torch.relu(unit(X)).flatten().tolist())
 # %% [markdown]
 # Now ask for the gradient at this very point, with ReLU and with Leaky ReLU.
 # Zero means that gradient descent cannot move the weight any more. Leaky
-# ReLU's gradient is small but points the way back.
+# ReLU's gradient is small but negative, so a step against it raises the
+# weight.
 
 # %%
 slopes = {}
 for name, activation in [("ReLU", nn.ReLU()), ("Leaky ReLU", nn.LeakyReLU())]:
-    unit.zero_grad()
+    unit.zero_grad()  # erase the old gradient; backward() would add to it
     (activation(unit(X)) - X).square().mean().backward()
     slopes[name] = unit.weight.grad.item()
     print(f"Gradient of the dead unit's weight with {name}:",
@@ -823,7 +843,7 @@ assert slopes["ReLU"] == 0 and slopes["Leaky ReLU"] != 0
 # | hidden layers, to begin with | ReLU | cheap; slope 1 when active |
 # | hidden, many dead units | Leaky ReLU or ELU | slope never zero |
 # | hidden, centred or bounded | tanh | outputs from -1 to 1 |
-# | output: regression | none | any number may be the answer |
+# | output: a number | none | any number may be the answer |
 # | output: yes or no | sigmoid | one probability |
 # | output: one of many classes | softmax | probabilities, sum 1 |
 #
@@ -864,7 +884,7 @@ print(f"Input: {tuple(X.shape)}. Weights: {tuple(W1.shape)},",
       f"{tuple(W2.shape)}, {tuple(W3.shape)}")
 
 # %% [markdown]
-# The number of rows, one a sample, stays the same throughout. The number of
+# The number of rows, one per sample, stays the same throughout. The number of
 # columns becomes the number of units of each layer in turn.
 
 # %%
@@ -893,8 +913,8 @@ print("nn.Sequential with the same weights gives the same outputs")
 # Now XOR, which stopped the perceptron. Two hidden ReLU units and one output
 # unit solve it, with weights small enough to check by hand:
 #
-# $$h_1 = \max(0,\; x_1 + x_2), \qquad h_2 = \max(0,\; x_1 + x_2 - 1),
-# \qquad \mathrm{output} = h_1 - 2 h_2$$
+# $$u_1 = \max(0,\; x_1 + x_2), \qquad u_2 = \max(0,\; x_1 + x_2 - 1),
+# \qquad \mathrm{output} = u_1 - 2 u_2$$
 
 # %%
 corners = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
@@ -911,7 +931,7 @@ assert output.tolist() == [0.0, 1.0, 1.0, 0.0]
 # What did the hidden layer do? It moved the points. How to read the figure:
 # on the left are the four corners as they come; on the right, the same four
 # as the output unit sees them. The two triangles now share one place, and
-# one line, $h_1 - 2 h_2 = 0.5$, separates them from the circles.
+# one line, $u_1 - 2 u_2 = 0.5$, separates them from the circles.
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(8, 3.8), sharey=True)
@@ -924,8 +944,9 @@ for ax, places, labels in zip(axes, [corners, hidden], names):
     ax.set(xlim=(-0.3, 2.6), ylim=(-0.3, 1.4), xticks=[0, 1, 2],
            yticks=[0, 1])
 axes[0].set(title="Inputs: no line separates them", xlabel="input 1",
-            ylabel="input 2 / hidden unit 2")
-axes[1].set(title="Hidden units: one line does", xlabel="hidden unit 1")
+            ylabel="input 2")
+axes[1].set(title="Hidden units: one line does", xlabel="hidden unit 1",
+            ylabel="hidden unit 2")
 axes[1].axline((0.5, 0), slope=0.5, color="black", linestyle="--")
 axes[0].legend(loc="center right")
 show(fig, "04_xor")
@@ -934,9 +955,9 @@ show(fig, "04_xor")
 # So hidden units can bend a boundary. How far does that go? Build a network
 # that follows a curve. Each ReLU unit $\max(0,\; x - t)$ is flat up to its
 # **knot** $t$ and rises after it, so adding a multiple of it changes the
-# slope at $t$ and nothing to the left. Choose the multiples to make each
-# slope that of the straight line to the next point of the curve, and the sum
-# joins the points of the curve.
+# slope at $t$ and nothing to the left. Give each unit the *change* of slope
+# needed at its knot, and the sum joins the points of the curve by straight
+# lines.
 
 # %%
 def relu_interpolant(knots, values):
@@ -952,10 +973,11 @@ def relu_interpolant(knots, values):
             or not (knots.diff() > 0).all()):
         raise ValueError("there must be two knots or more, in increasing "
                          "order, with one value for each")
-    slopes = values.diff() / knots.diff()
+    slopes = values.diff() / knots.diff()  # diff: entry minus the one before
     num_hidden = len(slopes)
     network = nn.Sequential(nn.Linear(1, num_hidden), nn.ReLU(),
-                            nn.Linear(num_hidden, 1)).to(knots)
+                            nn.Linear(num_hidden, 1))
+    network.to(knots)  # the same dtype and device
     with torch.no_grad():
         network[0].weight.fill_(1.0)
         network[0].bias.copy_(-knots[:-1])
@@ -966,8 +988,9 @@ def relu_interpolant(knots, values):
 
 # %% [markdown]
 # Take the curve $\sin x$ for $x$ from 0 to 6, and measure the worst error
-# over many points as the number of hidden units doubles. Look at the
-# last line. (`float64`, numbers of 64 bits, keeps rounding out of it.)
+# over many points as the number of hidden units doubles. Look at the last
+# line: 4 is the limit. (`float64`, numbers of 64 bits, keeps rounding out of
+# it.)
 
 # %%
 x = torch.linspace(0, 6, 2001, dtype=torch.float64).reshape(-1, 1)
@@ -980,15 +1003,16 @@ for num_hidden in units:
     print(f"{num_hidden:>2} hidden units: worst error {errors[-1]:.4f}")
 
 ratios = [before / after for before, after in zip(errors, errors[1:])]
-print("Each doubling divides it by", [round(ratio, 2) for ratio in ratios])
+print("Each doubling divides the error by",
+      [round(ratio, 2) for ratio in ratios])
 assert 3.9 < ratios[-1] < 4.1
 
 # %% [markdown]
 # Twice the units, a quarter of the error. How to read the figure: on the
 # left, thin lines are the weighted contributions of the six hidden units,
 # the thick dashed line is their sum, and the pale line is the target. On the
-# right, both axes count in powers, and the points follow a line of slope -2:
-# error proportional to 1 / units squared.
+# right, equal distances are equal factors, and the points run almost parallel
+# to a line of slope -2: error proportional to 1 / units squared.
 
 # %%
 knots = torch.linspace(0, 6, 7)
@@ -1041,7 +1065,7 @@ with torch.no_grad():
 # | Number | Set by |
 # |---|---|
 # | input size | the features in your data |
-# | output size | the task: 1 number, or one logit a class |
+# | output size | the task: 1 number, or one logit per class |
 # | hidden layers | begin with 1 or 2 |
 # | hidden sizes | begin with 16 to 128; grow while validation improves |
 #
@@ -1093,7 +1117,7 @@ torch.manual_seed(5)
 model = SimpleMLP(input_size=28 * 28, hidden_size=128, num_classes=10)
 print(model)
 images = torch.rand(32, 28, 28)
-logits = model(images.flatten(start_dim=1))
+logits = model(images.flatten(start_dim=1))  # keep the 32, join the rest
 print("32 images give logits of shape", tuple(logits.shape))
 
 # %% [markdown]
@@ -1112,8 +1136,8 @@ print(f"In all {by_numel} parameters, by hand and by numel")
 
 # %% [markdown]
 # Call the module, `model(x)`, rather than `model.forward(x)`. The call runs
-# `forward` and also the **hooks**, functions that you or a library attach to
-# watch a layer. Calling `forward` yourself skips the module's own hooks
+# `forward` and also the **hooks**, functions attached to watch a
+# layer. Calling `forward` yourself skips the module's own hooks
 # without a word.
 
 # %%
@@ -1122,9 +1146,9 @@ handle = model.register_forward_hook(
     lambda module, inputs, output: outputs_seen.append(output))
 x = torch.rand(2, 784)
 model(x)
-print("The hook has seen after model(x):        ", len(outputs_seen))
+print("Outputs the hook saw from model(x):", len(outputs_seen))
 model.forward(x)
-print("The hook has seen after model.forward(x):", len(outputs_seen))
+print("Outputs it saw from model.forward(x):", len(outputs_seen) - 1)
 handle.remove()
 assert len(outputs_seen) == 1
 
@@ -1144,8 +1168,8 @@ print("Same outputs after loading: ", torch.equal(twin(x), model(x)))
 
 # %% [markdown]
 # When data flows straight through, `nn.Sequential` saves you the class. Its
-# layers have numbers for names, so copy the parameters in order rather than
-# by name.
+# layers have numbers for names (number 1, the ReLU, has no parameters), so
+# copy the parameters in order rather than by name.
 
 # %%
 chain = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
@@ -1207,9 +1231,9 @@ print("MLP(784, [64, 32, 16], 10) maps", tuple(x.shape), "to",
 
 # %% [markdown]
 # Why `nn.Sequential` and not a plain Python list? `nn.Module` registers
-# layers only when they are attributes or sit in one of its own containers.
-# Layers in a plain list work in `forward` but do not exist for training,
-# saving or moving to a GPU. Count the parameters.
+# layers only when they are attributes or sit in one of its own containers. A
+# plain list hides them from training, saving and moving to a GPU. Count the
+# parameters.
 
 # %%
 class PlainList(nn.Module):
@@ -1232,7 +1256,7 @@ assert len(list(PlainList().parameters())) == 0
 # %% [markdown]
 # A module has two modes. `train()` is for learning and `eval()` for using.
 # **Dropout** shows why: while training it sets each hidden value to zero
-# with probability $p$, so that no unit can rely on one other, and scales the
+# with probability $p$, so that no unit can rely on another, and scales the
 # rest by $1 / (1 - p)$ to keep the average. In use it must do nothing. Feed
 # it ones and look.
 
@@ -1255,7 +1279,7 @@ assert torch.equal(dropout(ones), ones)
 noisy = MLP(2, [16], 1, dropout=0.5)
 point = torch.tensor([[1.0, -1.0]])
 for mode in ("train", "eval"):
-    getattr(noisy, mode)()
+    getattr(noisy, mode)()  # noisy.train() or noisy.eval()
     first, second = noisy(point).item(), noisy(point).item()
     print(f"{mode}(): the same input gives {first:.4f}, then {second:.4f}")
 assert first == second
@@ -1344,7 +1368,7 @@ print(f"MSE {loss.item():.4f}, gradient {predictions.grad}")
 # Work both formulas out for these three numbers, and compare.
 
 # %%
-errors = (predictions - targets).detach()
+errors = (predictions - targets).detach()  # numbers without a history
 torch.testing.assert_close(loss.detach(), (errors ** 2).sum() / 3)
 torch.testing.assert_close(predictions.grad, 2 * errors / 3)
 print(f"Errors {errors.tolist()} give the same loss and gradient")
@@ -1362,7 +1386,7 @@ with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     wrong = nn.MSELoss()(predictions, targets)
 print("MSE of perfect predictions, shapes (8, 1) and (8,):", wrong.item())
-print("The warning begins:", str(caught[0].message)[:39])
+print("The warning begins:", str(caught[0].message)[:25], "...")
 
 # %% [markdown]
 # Give both the same shape, and perfect predictions have no loss.
@@ -1405,6 +1429,7 @@ def cross_entropy(logits, targets):
         raise ValueError("there must be targets, from 0 to num_classes - 1")
     shifted = logits - logits.amax(dim=1, keepdim=True)
     log_probabilities = shifted - shifted.logsumexp(dim=1, keepdim=True)
+    # From each row i, take the entry in column targets[i].
     right_class = log_probabilities.gather(1, targets.unsqueeze(1))
     return -right_class.mean()
 
@@ -1453,8 +1478,8 @@ assert right < 1e-6 and twice > 0.5
 # Why not MSE between the probability $p$ of the right class and 1? Follow
 # the slope back to the logit. For two classes with $p = \sigma(z)$, the slope
 # of $-\log p$ is $p - 1$, largest where the model is most wrong. The slope of
-# $(1 - p)^2$ is $-2(1 - p)\,p(1 - p)$, which is nearly zero there too: the
-# worst mistakes hardly teach. Check both slopes first.
+# $(1 - p)^2$ is $-2(1 - p)$ times the sigmoid's own slope $p(1 - p)$, and
+# nearly zero there: the worst mistakes hardly teach. Check both slopes.
 
 # %%
 z = torch.linspace(-8, 8, 321)
@@ -1468,10 +1493,10 @@ for name, slope in slopes.items():
     print(f"Most wrong, p = {p[0]:.4f}: slope of the {name} {slope[0]:.4f}")
 
 # %% [markdown]
-# How to read the figure: move from right (sure and right) to left (sure and
-# wrong). On the left panel the cross-entropy grows without limit. On the
-# right panel look at the far left: one slope is at full strength, the other
-# has died away.
+# How to read the figure: go from the right end of each panel (sure and
+# correct) to its left end (sure and wrong). Left panel: the cross-entropy
+# grows without limit. Right panel: at its left end, one slope is at full
+# strength and the other has died away.
 
 # %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
@@ -1551,8 +1576,9 @@ print(f"Agrees with nn.BCEWithLogitsLoss at each of {len(points)} logits")
 
 # %% [markdown]
 # Now the worst mistake a model can make: logit 200, which says "class 1, no
-# doubt", where the target is 0. Compare the gradients that arrive. A
-# gradient of 0 means that the model never learns from it.
+# doubt", where the target is 0. `BCELoss` caps the
+# lost logarithm at 100, and the sigmoid's slope there is 0. Compare the
+# gradients that arrive. With 0 the model never learns from this mistake.
 
 # %%
 gradients = {}
@@ -1598,9 +1624,9 @@ torch.testing.assert_close(loss.item(), math.log(3), rtol=1e-6, atol=0.0)
 # | C classes | C logits | int64, (N,) | `nn.CrossEntropyLoss` |
 # | several yes/no labels | C logits | float, (N, C) | `nn.BCEWithLogitsLoss` |
 #
-# How to get a prediction: regression, the output itself; two classes and
-# labels, `logits > 0`, the same as probability above one half; C classes,
-# `logits.argmax(dim=1)`.
+# (Two classes may also be treated as C = 2.) How to get a prediction:
+# regression, the output itself; two classes and labels, `logits > 0`, the
+# same as probability above one half; C classes, `logits.argmax(dim=1)`.
 #
 # **Exercise 6.** `nn.L1Loss` averages absolute errors. For targets
 # `[1, 2, 3, 100]`, find the constant prediction with the lowest MSE and one
@@ -1618,16 +1644,17 @@ torch.testing.assert_close(loss.item(), math.log(3), rtol=1e-6, atol=0.0)
 #
 # $$w \leftarrow w - \eta \, \frac{\partial \mathrm{loss}}{\partial w}$$
 #
-# A landscape with two weights can be drawn. Take a ravine, gentle in one
-# direction and steep in the other: the loss
-# $\frac{1}{2}(w_1^2 + 20\, w_2^2)$. The numbers 1 and 20 are its
-# **curvatures**, and its lowest point is at zero.
+# The fraction is the gradient: the slope of the loss in $w$. A landscape with
+# two weights can be drawn. Take a ravine, gentle in one direction and steep
+# in the other: the loss $\frac{1}{2}(w_1^2 + 20\, w_2^2)$. The numbers 1 and
+# 20 are its **curvatures**, how fast the slope grows along each axis. Its
+# lowest point is at zero.
 
 # %%
 def ravine(point, curvatures=(1.0, 20.0)):
     """Return half the sum of curvature times coordinate squared.
 
-    Shapes: (..., 2) in, (...) out.
+    Shapes: (2,) in, () out; more dimensions may stand in front.
     """
     return 0.5 * (torch.tensor(curvatures) * point ** 2).sum(dim=-1)
 
@@ -1675,10 +1702,11 @@ for learning_rate, path in paths.items():
           f"{factor[1].item():.2f} each step")
 
 # %% [markdown]
-# How to read the figure: ellipses join points of equal loss, and the cross
-# is the lowest point. Left: steps so short that 40 of them do not arrive.
-# Middle: it jumps across the steep direction at first, and settles. Right:
-# each jump across lands a little higher than the one before.
+# How to read the figure: ellipses join points of equal loss, the cross is the
+# lowest point, and each dot is a step. Left: steps so short that 40 of them
+# do not arrive. Middle: it jumps across the steep direction at first, and
+# settles. Right: each jump lands further out, until the path leaves the
+# picture.
 
 # %%
 w1, w2 = np.meshgrid(np.linspace(-10, 4, 80), np.linspace(-15, 15, 80))
@@ -1708,9 +1736,10 @@ torch.manual_seed(7)
 X = torch.randn(4096, 10)
 y = X @ torch.randn(10) + torch.randn(4096)
 weights = torch.zeros(10)
-sample_gradients = 2 * (X @ weights - y).unsqueeze(1) * X
+errors = X @ weights - y
+sample_gradients = 2 * errors.unsqueeze(1) * X  # (4096, 1) * (4096, 10)
 full_gradient = sample_gradients.mean(dim=0)
-print("One gradient a sample:", tuple(sample_gradients.shape))
+print("One gradient per sample:", tuple(sample_gradients.shape))
 
 # %% [markdown]
 # Now draw 500 random batches of each size. Each size is four times the last,
@@ -1720,7 +1749,7 @@ print("One gradient a sample:", tuple(sample_gradients.shape))
 batch_sizes, noise = [1, 4, 16, 64, 256], []
 for batch_size in batch_sizes:
     chosen = torch.randint(4096, (500, batch_size))
-    gradients = sample_gradients[chosen].mean(dim=1)
+    gradients = sample_gradients[chosen].mean(dim=1)  # (500, 10)
     distances = (gradients - full_gradient).norm(dim=1)
     noise.append(distances.square().mean().sqrt().item())
     print(f"batch size {batch_size:>3}: typical distance from the full",
@@ -1752,22 +1781,24 @@ def sgd_step(parameter, velocity, learning_rate, momentum=0.0):
     iteration methods", 1964.
     """
     with torch.no_grad():
+        # A name that ends in _ changes the tensor itself.
         velocity.mul_(momentum).add_(parameter.grad)
         parameter.sub_(learning_rate * velocity)
 
 # %% [markdown]
 # **Adam** gives each parameter its own step size. It keeps a running mean
-# $m$ of the gradient and $v$ of its square, and divides one by the root of
+# $m$ of the gradient and $s$ of its square, and divides one by the root of
 # the other, so steep and gentle directions take steps of similar length:
 #
 # $$m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad
-# v \leftarrow \beta_2 v + (1 - \beta_2)\, g^2$$
+# s \leftarrow \beta_2 s + (1 - \beta_2)\, g^2$$
 #
 # $$w \leftarrow w - \eta \,
-# \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}$$
+# \frac{m / (1 - \beta_1^t)}{\sqrt{s / (1 - \beta_2^t)} + \epsilon}$$
 #
-# Both means start at zero, and the divisors $1 - \beta^t$ at step $t$ make
-# up for that. The small $\epsilon$ avoids a division by zero.
+# Both means start at zero, and the divisors $1 - \beta^t$ at step $t$ make up
+# for that. $\beta_1$ and $\beta_2$ say how much of the old means stays, and
+# the small $\epsilon$ avoids a division by zero.
 
 # %%
 def adam_step(parameter, mean, mean_square, step, learning_rate=0.001,
@@ -1790,7 +1821,8 @@ def adam_step(parameter, mean, mean_square, step, learning_rate=0.001,
 
 # %% [markdown]
 # In PyTorch an **optimizer** is an object that holds the parameters and
-# applies such a rule when you call `step()`; it calls the learning rate `lr`.
+# applies such a rule when you call `step()`, and clears the gradients when you
+# call `zero_grad()`; it calls the learning rate `lr`.
 # Run the functions beside it on the ravine, and compare after *every* step.
 # Look at the losses: same start, same number of steps.
 
@@ -1822,7 +1854,7 @@ for name, path in paths.items():
 # How to read the figure: SGD jumps across the ravine and then creeps along
 # it; momentum swings, overshoots and comes back; Adam takes steps of similar
 # length in both directions. Each has a learning rate that suits it, so the
-# picture shows how they move, not which is best.
+# picture shows how they move, not which is best. (The w2 axis is stretched.)
 
 # %%
 w1, w2 = np.meshgrid(np.linspace(-10, 6, 80), np.linspace(-3, 3, 80))
@@ -1881,10 +1913,10 @@ fig.subplots_adjust(left=0.14)
 show(fig, "07_learning_rate_sweep")
 
 # %% [markdown]
-# Last, the link. An optimizer holds *the tensors it was given* when you made
-# it, and moves nothing else. Make it on one model and train another, which
-# happens when a notebook cell rebuilds the model but not the optimizer: no
-# error, and nothing moves.
+# Last, what an optimizer is tied to. It holds *the tensors it was given* when
+# you made it, and moves nothing else. Make it on one model and train another,
+# which happens when a notebook cell rebuilds the model but not the optimizer:
+# no error, and nothing moves.
 
 # %%
 torch.manual_seed(7)
@@ -1924,10 +1956,10 @@ assert moved == []
 # ## 8. The Training Loop: Forward and Backward Propagation
 #
 # `backward()` has done the hard part so far. What does it do? It applies the
-# **chain rule** from the loss back to each weight: this is
-# **backpropagation**. The gradient of a layer's output, times how that
-# output depends on its weights and inputs, gives the gradients of both; the
-# latter is handed to the layer before.
+# **chain rule**, slopes along a path multiply, from the loss back to each
+# weight: this is **backpropagation**. In a linear layer, the gradient of the
+# outputs times the inputs is the gradient of the weights. Times the weights,
+# it is the gradient of the inputs, which goes to the layer before.
 #
 # Do it once by hand, for a network with one hidden tanh layer and MSE.
 # First forward, keeping each intermediate value. (`float64` is for a check
@@ -1953,10 +1985,10 @@ print(f"Loss, by hand: {loss.item():.4f}")
 
 # %%
 d_predictions = 2 * (predictions - targets) / len(X)
-d_W2 = d_predictions.T @ hidden
-d_b2 = d_predictions.sum(dim=0)
+d_W2 = d_predictions.T @ hidden  # (1, 4) @ (4, 3)
+d_b2 = d_predictions.sum(dim=0)  # every sample adds its share
 d_hidden = d_predictions @ W2
-d_sums = d_hidden * (1 - hidden ** 2)
+d_sums = d_hidden * (1 - hidden ** 2)  # before the tanh
 d_W1 = d_sums.T @ X
 d_b1 = d_sums.sum(dim=0)
 print(f"Gradient of the loss with respect to W1, by hand:\n{d_W1}")
@@ -1976,12 +2008,13 @@ print("loss.backward() gives the same four gradients")
 # Both could share a mistake, so ask a third witness that knows no calculus.
 # **Finite differences** move one weight a little up and a little down, and
 # divide the change of the loss by the distance. That costs two forward
-# passes a weight; backpropagation gets all gradients from one pass back.
+# passes per weight; backpropagation gets all gradients from one pass back.
 
 # %%
 step, largest_gap = 1e-6, 0.0
 with torch.no_grad():
     for parameter in network.parameters():
+        # Flat views: a change in entries changes the network.
         entries, slopes = parameter.view(-1), parameter.grad.view(-1)
         for i in range(parameter.numel()):
             entries[i] += step
@@ -2007,7 +2040,8 @@ print(f"After a second backward() the gradient is {ratio:.1f} times as large")
 torch.testing.assert_close(network[0].weight.grad, 2 * first)
 
 # %% [markdown]
-# `zero_grad()` clears the gradients of all parameters. With it in between,
+# `zero_grad()`, of the network or of its optimizer, clears the gradients of
+# all parameters. With it in between,
 # the second call gives what the first one gave.
 
 # %%
@@ -2087,7 +2121,7 @@ class ArrayDataset(Dataset):
 torch.manual_seed(8)
 dataset = ArrayDataset(np.arange(20.0).reshape(10, 2), np.arange(10))
 loader = DataLoader(dataset, batch_size=4, shuffle=True)
-print("Samples:", len(dataset), "  batches an epoch:", len(loader))
+print("Samples:", len(dataset), "  batches per epoch:", len(loader))
 for epoch in (1, 2):
     for X_batch, y_batch in loader:
         print(f"epoch {epoch}: inputs {tuple(X_batch.shape)},",
@@ -2095,7 +2129,7 @@ for epoch in (1, 2):
 
 # %% [markdown]
 # A loader fetches samples one by one, because they may be files that it must
-# open and decode, if you ask in several worker processes. When all the data
+# open and decode, in several worker processes if you ask. When all the data
 # is already in memory as tensors, that is wasted work: shuffle the tensors
 # once an epoch and cut them into slices. On a GPU it also keeps the data
 # there.
@@ -2146,20 +2180,20 @@ for (X1, y1), (X2, y2) in zip(by_loader, by_slices):
 print(f"DataLoader and TensorBatches give the same {len(by_slices)} batches")
 
 # %% [markdown]
-# Which parts of a training program can be left out? Find out: run the whole
-# of it six times, each time without one part, on two half-moons of points
-# that interlock. The data is awkward on purpose: sorted by class, and its
-# second feature measured in units ten times smaller. The network has
+# Which parts of a training program can be left out? Find out: run it
+# once whole and five times without one part, on two half-moons of points that
+# interlock. The data is awkward on purpose: sorted by class, and its second
+# feature multiplied by ten. The network has
 # dropout, so `eval()` matters.
 
 # %%
 X, y = datasets.make_moons(n_samples=600, noise=0.15, random_state=8)
-X[:, 1] *= 10  # one feature in other units
+X[:, 1] *= 10
 X_train, X_test, y_train, y_test = train_test_split(
     X, y, test_size=200, random_state=8)
 in_order = np.argsort(y_train, kind="stable")  # sorted by class
 X_train, y_train = X_train[in_order], torch.tensor(y_train[in_order])
-scaler = StandardScaler().fit(X_train)  # to mean 0 and deviation 1
+scaler = StandardScaler().fit(X_train)  # measures mean and deviation
 
 curves, accuracies = {}, {}
 for left_out in ("nothing", "zero_grad()", "step()", "shuffling", "scaling",
@@ -2201,10 +2235,11 @@ assert accuracies["nothing"] == max(accuracies.values())
 # %% [markdown]
 # Read the table with the figure below it. Without `step()` the loss stays
 # where it began. Without `zero_grad()` old gradients keep pushing, and the
-# loss leaves the picture. Without scaling the large feature makes the steps
-# too long, and the loss stays higher. Without shuffling the network sees one
-# class for half an epoch, then the other, and learns less. Without `eval()`
-# training is the same as with it, so it has no line; the answers suffer.
+# loss leaves the picture (accuracy hides how bad it is). Without scaling the
+# large feature makes the steps too long, and the loss stays higher. Without
+# shuffling the network sees one class for half an epoch, then the other, and
+# learns less. Without `eval()` training is the same as with it, so it has no
+# line; the answers suffer.
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 3.6))
@@ -2259,7 +2294,8 @@ def split_in_three(X, y, random_state, stratify=None):
     X_rest, X_test, y_rest, y_test = train_test_split(
         X, y, test_size=0.2, random_state=random_state, stratify=stratify)
     X_train, X_val, y_train, y_val = train_test_split(
-        X_rest, y_rest, test_size=0.25, random_state=random_state,
+        X_rest, y_rest, test_size=0.25,  # a quarter of the 80 % left
+        random_state=random_state,
         stratify=None if stratify is None else y_rest)
     return (X_train, X_val, X_test), (y_train, y_val, y_test)
 
@@ -2274,11 +2310,11 @@ def to_tensors(arrays, device="cpu", dtype=torch.float32):
             for array in arrays]
 
 # %% [markdown]
-# The data is `make_moons`: two interlocking half-circles, with noise, that
-# no line can separate. Networks learn best from features of similar size
-# near zero, so subtract the mean and divide by the standard deviation. Both
-# come from the **training set only**: a number taken from the other sets
-# would carry knowledge of them into training.
+# The data is `make_moons`: two interlocking half-circles, with noise, that no
+# line can separate. Networks learn best from features of similar size near
+# zero, so subtract the mean and divide by the standard deviation
+# (`StandardScaler` does). Both come from the **training set only**: a number
+# taken from the other sets would carry knowledge of them into training.
 
 # %%
 section("9. Building and Training Your First Neural Network in PyTorch",
@@ -2320,14 +2356,15 @@ for name, model in models.items():
 # %% [markdown]
 # **Step 3: define the loss and the optimizer.** The table in Section 6 says
 # `BCEWithLogitsLoss` for two classes, and the one in Section 7 says Adam. A
-# network this small can take a larger rate than 0.001. Make the optimizer
-# after the model is on its device.
+# network this small can take a larger rate than the table's. Make the
+# optimizer after the model is on its device. (Both lines stand just before
+# the training, below.)
 #
 # **Step 4: implement the training loop.** `fit` is the five lines of Section
 # 8 inside two loops, over epochs and over batches, with what real training
 # needs: validation after each epoch, and the best weights kept.
 #
-# Reading a number from a GPU makes Python wait until it has finished all its
+# Reading a number from a GPU makes Python wait until the GPU has finished its
 # work. So the losses are summed *on the device* and read once an epoch.
 # `.to(device)` does nothing for a batch that is already there.
 
@@ -2340,15 +2377,15 @@ def fit(model, train_batches, val_batches, loss_fn, optimizer, num_epochs,
     DataLoader, each tensor with the samples in its first dimension; loss_fn
     averages over them. The best epoch has the lowest validation loss. The
     model must be on the device. log_every=n prints every n-th epoch.
-    Returns {"train_loss": [...], "val_loss": [...]}, the mean loss a sample
+    Returns {"train_loss": [...], "val_loss": [...]}, the mean loss per sample
     for each epoch; the training loss is taken while the weights move.
     Raises ValueError when there are no batches or a loss is not finite. The
     best weights so far are kept then too, and when you interrupt it.
     """
     def mean_loss(batches, training):
-        model.train(training)
+        model.train(training)  # False is eval()
         total, count = torch.zeros((), device=device), 0
-        with torch.set_grad_enabled(training):
+        with torch.set_grad_enabled(training):  # False is no_grad()
             for inputs, targets in batches:
                 inputs, targets = inputs.to(device), targets.to(device)
                 loss = loss_fn(model(inputs), targets)
@@ -2356,7 +2393,7 @@ def fit(model, train_batches, val_batches, loss_fn, optimizer, num_epochs,
                     optimizer.zero_grad()
                     loss.backward()
                     optimizer.step()
-                total += loss.detach() * len(inputs)
+                total += loss.detach() * len(inputs)  # from mean to sum
                 count += len(inputs)
         if count == 0:
             raise ValueError("there are no batches to learn from")
@@ -2364,7 +2401,7 @@ def fit(model, train_batches, val_batches, loss_fn, optimizer, num_epochs,
 
     history = {"train_loss": [], "val_loss": []}
     mode, best_loss = model.training, math.inf
-    best_weights = copy.deepcopy(model.state_dict())
+    best_weights = copy.deepcopy(model.state_dict())  # else they would move
     try:
         for epoch in range(1, num_epochs + 1):
             losses = [mean_loss(train_batches, training=True),
@@ -2429,7 +2466,9 @@ for name, model in models.items():
 # How to read the figure: training and validation loss fall together and then
 # level off. When the validation loss turns up again while the training loss
 # still falls, the network is learning its samples by heart, which is called
-# **overfitting**. The marker is the best epoch, whose weights `fit` kept.
+# **overfitting**. Single
+# jumps are noise; a lasting rise is not. The marker is the best epoch, whose
+# weights `fit` kept.
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharex=True, sharey=True)
@@ -2464,7 +2503,7 @@ def binary_accuracy(logits, targets):
     return right.float().mean().item()
 
 # %% [markdown]
-# The choice between the two models falls on validation data. Only then is
+# Choose between the two models by validation data. Only then is
 # the test set opened, for the model chosen.
 
 # %%
@@ -2502,7 +2541,8 @@ print(f"standard error from {len(y_test)} test points:",
 # What does the network look like while it learns? Train a fresh one in
 # stages, each of which ends with the best weights so far, and ask it each
 # time about a grid of points. How to read the
-# figure: the shade is the probability of class 1, the black line is where it
+# figure: the shade is the probability of class 1, from blue (0) to
+# red (1), the black line is where it
 # is one half, and the points are training data. The line starts out nearly
 # straight, like the baseline's, and then bends around the moons.
 
@@ -2511,6 +2551,7 @@ torch.manual_seed(9)
 model = MLP(2, [32, 32], 1).to(device)
 optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
 x1, x2 = np.meshgrid(np.linspace(-3, 3, 80), np.linspace(-3, 3, 80))
+# (80, 80, 2): a layer works along the last dimension.
 grid = torch.tensor(np.stack([x1, x2], axis=-1), dtype=torch.float32)
 
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.3), sharex=True, sharey=True)
@@ -2583,9 +2624,9 @@ print("The reloaded model gives the same outputs:", same)
 assert same
 
 # %% [markdown]
-# **Predict one new point.** It arrives unscaled, and alone. Scale it with the
-# saved numbers, make it a batch of one, and turn the logit into a
-# probability.
+# **Predict one new point.** It arrives unscaled, and alone. This one lies on
+# the upper moon, class 0. Scale it with the saved numbers, make it a batch of
+# one, and turn the logit into a probability.
 
 # %%
 new_point = torch.tensor([[0.0, 1.0]], dtype=torch.float64)
@@ -2633,7 +2674,7 @@ for name, inputs, targets in [("validation", X_val, y_val),
           f"accuracy {right / len(targets):.3f}")
 
 # %% [markdown]
-# Look at what it gets wrong, always: it shows faults in the data that no
+# Always look at the wrong answers: they show faults in the data that no
 # average does. Since you may act on what you see, look at the validation set.
 
 # %%
@@ -2644,7 +2685,7 @@ for ax, index in zip(axes, wrong):
     ax.imshow(X_val[index].cpu().numpy().reshape(8, 8), cmap="gray_r")
     ax.set_title(f"{truth[index]} read as {answers[index]}", fontsize=11)
     ax.axis("off")
-fig.suptitle("Validation digits that the network gets wrong")
+fig.suptitle("Six validation digits that the network gets wrong")
 fig.subplots_adjust(top=0.72, bottom=0.02, left=0.02)
 show(fig, "09_wrong_digits")
 
@@ -2681,6 +2722,7 @@ for name, hidden_sizes in [("linear baseline", []), ("network", [64])]:
     outputs = y_scaler.inverse_transform(predict(model, X_val, device))
     print(f"{name}: validation R2 {r2_score(y_parts[1], outputs):.3f}")
 
+# The model is now the network, trained last.
 outputs = y_scaler.inverse_transform(predict(model, X_test, device))
 print(f"network: test R2 {r2_score(y_parts[2], outputs):.3f}")
 
@@ -2705,7 +2747,7 @@ show(fig, "09_regression")
 # |---|---|
 # | both losses stay high | more units, another learning rate |
 # | training low, validation high | more data, dropout, fewer units |
-# | no better than the baseline | 10 samples: can the loss reach 0? |
+# | no better than the baseline | 10 samples: does the loss reach 0? |
 # | validation good, test poor | a new test set, fewer choices |
 #
 # **Exercise 9.** Overfit on purpose: train `MLP(2, [256, 256], 1)` on the
