@@ -52,6 +52,7 @@ import inspect
 import io
 import math
 import tempfile
+import time
 import warnings
 from pathlib import Path
 
@@ -64,7 +65,7 @@ from sklearn.metrics import confusion_matrix, r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 
 IN_NOTEBOOK = "get_ipython" in globals()
 if not IN_NOTEBOOK:
@@ -1215,8 +1216,8 @@ class MLP(nn.Module):
         return self.layers(x)
 
 # %% [markdown]
-# Check that it is the same network as `SimpleMLP` when it has one hidden
-# layer, then build a deeper one.
+# With one hidden layer it should be the same network as `SimpleMLP`. Give it
+# the same weights, and compare.
 
 # %%
 general = MLP(784, [128], 10)
@@ -1224,8 +1225,13 @@ with torch.no_grad():
     for target, source in zip(general.parameters(), model.parameters()):
         target.copy_(source)
 torch.testing.assert_close(general(x), model(x))
-deep = MLP(784, [64, 32, 16], 10, activation=nn.Tanh)
 print("MLP(784, [128], 10) agrees with SimpleMLP(784, 128, 10)")
+
+# %% [markdown]
+# A deeper network, with another activation, now takes one line.
+
+# %%
+deep = MLP(784, [64, 32, 16], 10, activation=nn.Tanh)
 print("MLP(784, [64, 32, 16], 10) maps", tuple(x.shape), "to",
       tuple(deep(x).shape))
 
@@ -1563,7 +1569,7 @@ def binary_cross_entropy_with_logits(logits, targets):
 # 200. The gradient is $\sigma(z) - y$: the error itself.
 
 # %%
-points = torch.arange(-200.0, 201.0)
+points = torch.arange(-200.0, 201.0, 10.0)
 for y in (torch.tensor([0.0]), torch.tensor([1.0])):
     for point in points:
         z = point.reshape(1).requires_grad_()
@@ -2162,7 +2168,7 @@ class TensorBatches:
         tensors = self.tensors
         if self.shuffle:
             order = torch.randperm(len(tensors[0])).to(tensors[0].device)
-            tensors = [tensor[order] for tensor in tensors]
+            tensors = [t.index_select(0, order) for t in tensors]
         return zip(*(tensor.split(self.batch_size) for tensor in tensors))
 
 # %% [markdown]
@@ -2722,7 +2728,11 @@ for name, hidden_sizes in [("linear baseline", []), ("network", [64])]:
     outputs = y_scaler.inverse_transform(predict(model, X_val, device))
     print(f"{name}: validation R2 {r2_score(y_parts[1], outputs):.3f}")
 
-# The model is now the network, trained last.
+# %% [markdown]
+# The loop has left the network in `model`, trained last. Now, once, the test
+# set.
+
+# %%
 outputs = y_scaler.inverse_transform(predict(model, X_test, device))
 print(f"network: test R2 {r2_score(y_parts[2], outputs):.3f}")
 
@@ -2739,6 +2749,134 @@ ax.set(title="Regression: truth against prediction", xlabel="true value",
        ylabel="predicted value", xlim=(0, 28), ylim=(0, 28))
 fig.subplots_adjust(left=0.14)
 show(fig, "09_regression")
+
+# %% [markdown]
+# **Where does the time go?** When training is slow, people blame the device.
+# Measure first, and mind three things:
+#
+# - The first pass pays for set-up, so run one before you time any.
+# - A GPU is handed its work and Python goes on at once. Wait for the result
+#   before you read the clock, or you time the asking. Reading a number waits,
+#   on any device; `torch.cuda.synchronize()` does so for an NVIDIA GPU.
+# - Other programs make a run slower, never faster. Take the fastest.
+
+# %%
+def steps_per_second(model, batches, loss_fn, device="cpu", repeats=2):
+    """Return how many training steps a second a model makes, a number.
+
+    batches yields (inputs, targets) and has a length, the steps per pass;
+    the model must be on the device, and a copy of it is trained. The speed
+    is that of the fastest of several passes, after one to warm up.
+    Raises ValueError when there are no batches.
+    """
+    if len(batches) == 0:
+        raise ValueError("there are no batches to time")
+    model = copy.deepcopy(model)
+    optimizer = torch.optim.Adam(model.parameters())
+    seconds = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        for inputs, targets in batches:
+            inputs, targets = inputs.to(device), targets.to(device)
+            optimizer.zero_grad()
+            loss = loss_fn(model(inputs), targets)
+            loss.backward()
+            optimizer.step()
+        next(model.parameters()).sum().item()  # wait for the last step
+        seconds.append(time.perf_counter() - start)
+    return len(batches) / min(seconds[1:])
+
+# %% [markdown]
+# Compare three ways to make batches from the same samples. The default loader
+# fetches them one by one and stacks them. With a **batch sampler** it asks
+# the dataset for a whole batch at once, by a list of numbers. `TensorBatches`
+# cuts slices. First check that the second way, new here, serves every sample
+# once.
+
+# %%
+torch.manual_seed(9)
+X, y = torch.randn(1024, 20), torch.randint(0, 4, (1024,))
+dataset, loss_fn = ArrayDataset(X, y), nn.CrossEntropyLoss()
+numbers = BatchSampler(RandomSampler(dataset), batch_size=512, drop_last=False)
+loader = DataLoader(dataset, sampler=numbers, batch_size=None)
+served = [X_batch for X_batch, y_batch in loader]
+print("Batches of shapes", [tuple(X_batch.shape) for X_batch in served])
+torch.testing.assert_close(torch.cat(served).sum(dim=0), X.sum(dim=0))
+
+# %% [markdown]
+# Now train the same network on each, on the CPU, and on your GPU if there is
+# one. Your numbers will differ from those of others, and from one run to the
+# next.
+
+# %%
+places = sorted({"cpu", device.type})
+batch_sizes = [64, 256, 1024]
+ways = ["default loader", "batch sampler", "TensorBatches"]
+print("Steps per second:     " + "".join(
+    f"{'batch ' + str(batch_size):>14}" for batch_size in batch_sizes))
+speeds = {}
+for place in places:
+    model = MLP(20, [64, 64], 4).to(place)
+    for batch_size in batch_sizes:
+        numbers = BatchSampler(RandomSampler(dataset), batch_size, False)
+        for way, batches in zip(ways, [
+                DataLoader(dataset, batch_size, shuffle=True),
+                DataLoader(dataset, sampler=numbers, batch_size=None),
+                TensorBatches(X.to(place), y.to(place), shuffle=True,
+                              batch_size=batch_size)]):
+            speeds[place, way, batch_size] = steps_per_second(
+                model, batches, loss_fn, place)
+    for way in ways:
+        row = [f"{speeds[place, way, size]:>12.0f}/s" for size in batch_sizes]
+        print(f"{place:<6}{way:<16}" + "".join(row))
+
+# %% [markdown]
+# Read down a column: the arithmetic is the same in all three rows, and the
+# rest is packaging. Where the first row is far below the third, most of the
+# time goes into fetching, and a faster device would not help.
+#
+# Next, vary the arithmetic. Each call to a GPU has a fixed cost, which a
+# small network cannot pay back; wide layers can.
+
+# %%
+hidden_sizes = [32, 128, 512]
+print("Steps per second:     " + "".join(
+    f"{'hidden ' + str(hidden_size):>14}" for hidden_size in hidden_sizes))
+widths = {}
+for place in places:
+    batches = TensorBatches(X.to(place), y.to(place), batch_size=256)
+    for size in hidden_sizes:
+        model = MLP(20, [size, size], 4).to(place)
+        widths[place, size] = steps_per_second(model, batches, loss_fn, place)
+    row = [f"{widths[place, size]:>12.0f}/s" for size in hidden_sizes]
+    print(f"{place:<22}" + "".join(row))
+
+# %% [markdown]
+# How to read the figure: higher is faster, and each mark on the vertical axis
+# is ten times the one below. In the panels on batches, the gap between the
+# lines is what fetching costs; it widens with the batch. In the last panel
+# there is a line for each device. If you have a GPU, look for the width at
+# which its line crosses the CPU's: below it, the CPU is the faster one.
+
+# %%
+fig, axes = plt.subplots(1, len(places) + 1, figsize=(9, 3.4), sharey=True)
+for ax, place in zip(axes, places):
+    for way, marker in zip(ways, "os^"):
+        ax.loglog(batch_sizes, [speeds[place, way, n] for n in batch_sizes],
+                  marker=marker, label=way)
+    ax.set(title=f"Making batches, {place}", xlabel="batch size",
+           xticks=batch_sizes, xticklabels=batch_sizes)
+    ax.minorticks_off()
+for place, marker in zip(places, "os"):
+    axes[-1].loglog(hidden_sizes, [widths[place, n] for n in hidden_sizes],
+                    marker=marker, label=place)
+axes[-1].set(title="Width of the layers", xlabel="units in a hidden layer",
+             xticks=hidden_sizes, xticklabels=hidden_sizes)
+axes[-1].minorticks_off()
+axes[0].set(ylabel="steps per second", ylim=(10, 10000))
+for ax in axes:
+    ax.legend(loc="lower left")
+show(fig, "09_steps_per_second")
 
 # %% [markdown]
 # **How to choose what to do next**

@@ -12,20 +12,26 @@ NUMBER = re.compile(
     r"(?![\w])")
 RELATIVE, ABSOLUTE = 2e-3, 2e-4
 MESSAGE = re.compile(r"(?<= a RuntimeError:\n).*")
+SPEED = re.compile(r"\d+/s\b")  # measured, so another one in each run
+
+
+def lasting(text):
+    """Return a text without what changes from one run to the next.
+
+    The wording of an error message is PyTorch's, and changes with it; a
+    measured speed is compared by its shape alone.
+    """
+    return SPEED.sub("(speed)", MESSAGE.sub("(message)", text))
 
 
 def skeleton(text):
-    """Return a text with its numbers and the spaces around them replaced.
-
-    The wording of an error message is PyTorch's, and changes with it.
-    """
-    text = MESSAGE.sub("(message)", text)
-    return re.sub(r"\s+", " ", NUMBER.sub("#", text)).strip()
+    """Return a text with its numbers and the spaces around them replaced."""
+    return re.sub(r"\s+", " ", NUMBER.sub("#", lasting(text))).strip()
 
 
 def numbers(text):
-    """Return the numbers of a text, without those of error messages."""
-    return NUMBER.findall(MESSAGE.sub("(message)", text))
+    """Return the numbers of a text, without those that change."""
+    return NUMBER.findall(lasting(text))
 
 
 def close(one, other):
@@ -68,6 +74,24 @@ def blocks(image, size):
     height, width = (n // size * size for n in image.shape[:2])
     return image[:height, :width].reshape(
         height // size, size, width // size, size, -1).mean(axis=(1, 3))
+
+
+def frames(image):
+    """Return the strips around the axes, with title, labels and ticks."""
+    height, width = image.shape[:2]
+    top, left = height * 3 // 25, width // 11
+    return [image[:top], image[-top:], image[:, :left]]
+
+
+def same_frame(one, other):
+    """True if two PNGs agree outside their axes, where the data is drawn.
+
+    For figures that show measured times.
+    """
+    a, b = pixels(one), pixels(other)
+    return a.shape == b.shape and all(
+        np.abs(blocks(x, 6) - blocks(y, 6)).max() < 0.08
+        for x, y in zip(frames(a), frames(b)))
 
 
 def same_picture(one, other, same_matplotlib=True):

@@ -9,13 +9,15 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
-from compare import differences, is_blank, same_picture  # noqa: E402
+from compare import differences, is_blank  # noqa: E402
+from compare import same_frame, same_picture  # noqa: E402
 
 
 @pytest.mark.parametrize("one, other", [
     ("loss 0.1234", "loss 0.1234"), ("loss 0.1234", "loss 0.1235"),
     ("a -0.0000 b", "a 0.0000 b"), ("[1.0,  2.0]", "[1.0, 2.0]"),
     ("nan and inf", "nan and inf"), ("1.4e-14", "1.4e-14"),
+    ("cpu  1234/s  9/s", "cpu  987/s  10/s"),
     ("raise a RuntimeError:\nshape 2", "raise a RuntimeError:\nsize 3")])
 def test_same(one, other):
     assert differences(one, other) == []
@@ -26,7 +28,8 @@ def test_same(one, other):
     ("8 wrong", "9 wrong"), ("x 0.5", "x -0.5"), ("x nan", "x 0.5"),
     ("x inf", "x -inf"), ("[1.0, 2.0]", "[1.0, 2.0, 3.0]"),
     ("1.4e-14", "1.4e-10"), ("", "text"), ("True", "False"),
-    ("31.2 -> 4", "31.2 -> 5"),
+    ("31.2 -> 4", "31.2 -> 5"), ("1234/s  9/s", "1234/s"),
+    ("batch 64: 12/s", "batch 32: 12/s"), ("12/s", "nan/s"),
     ("raise a RuntimeError:\nx\nloss 1.0",
      "raise a RuntimeError:\nx\nloss 2.0")])
 def test_different(one, other):
@@ -53,6 +56,12 @@ def test_pictures():
     assert not same_picture(picture(), picture(""), same_matplotlib=False)
     assert not same_picture(picture(), picture(""))
     assert is_blank(picture("")) and not is_blank(picture())
+
+
+def test_frames():
+    assert same_frame(picture(), picture(slope=1.3))
+    assert not same_frame(picture(), picture("two"))
+    assert not same_frame(picture(), picture(""))
 
 
 def test_a_picture_of_another_size_is_another_picture():

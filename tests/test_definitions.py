@@ -553,3 +553,32 @@ def test_binary_accuracy():
         binary_accuracy(logits, targets.flatten())
     with pytest.raises(ValueError):
         binary_accuracy(torch.zeros(0), torch.zeros(0))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_steps_per_second(device):
+    calls = []
+
+    class Clock:  # passes of 9, 2 and 4 seconds
+        readings = iter([0.0, 9.0, 10.0, 12.0, 20.0, 24.0])
+
+        def perf_counter(self):
+            calls.append("clock")
+            return next(self.readings)
+
+    class Spy(nn.Linear):
+        def forward(self, x):
+            calls.append("step")
+            return super().forward(x)
+
+    model = Spy(3, 1).to(device)
+    before = model.weight.detach().clone()
+    steps_per_second = load("steps_per_second")
+    steps_per_second.__globals__["time"] = Clock()
+    speed = steps_per_second(model, [regression_set(n=4)] * 6, nn.MSELoss(),
+                             device)
+    assert speed == 6 / 2
+    assert calls == (["clock"] + ["step"] * 6 + ["clock"]) * 3
+    torch.testing.assert_close(model.weight.detach(), before)
+    with pytest.raises(ValueError, match="no batches"):
+        steps_per_second(model, [], nn.MSELoss())

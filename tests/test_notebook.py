@@ -4,10 +4,14 @@ import base64
 import re
 
 import build_notebook
-from compare import differences, is_blank, same_picture
+import nbformat
+from compare import SPEED, differences, is_blank, same_frame, same_picture
 
 SAME_MATPLOTLIB = build_notebook.versions().splitlines()[0] \
     == build_notebook.BUILT_WITH.read_text().splitlines()[0]
+
+
+MEASURED = build_notebook.MEASURED
 
 
 def code_cells(notebook):
@@ -44,6 +48,29 @@ def test_a_new_cell_leaves_the_other_ids_alone(script_text):
         == ids
 
 
+def test_a_second_build_keeps_the_measured_speeds(stored, script_text):
+    def built(printed_speed, source=""):
+        notebook = build_notebook.notebook_from(script_text + source)
+        for cell in code_cells(notebook):
+            if MEASURED.search(cell.source):
+                cell.outputs = [nbformat.v4.new_output(
+                    "stream", text=printed_speed)]
+        return notebook
+
+    first, second = built("10/s"), built("12/s")
+    assert build_notebook.keep_speeds(second, first) == first
+    changed = built("12/s", "\n# %%\nprint('new')\n")
+    assert build_notebook.keep_speeds(changed, first) == built(
+        "12/s", "\n# %%\nprint('new')\n")
+    assert any(MEASURED.search(cell.source) for cell in code_cells(stored))
+
+
+def test_speeds_are_printed_by_the_measured_cells_alone(stored):
+    for cell in code_cells(stored):
+        if SPEED.search(printed(cell)):
+            assert MEASURED.search(cell.source), cell.source
+
+
 def test_cells_were_executed_in_order(stored):
     counts = [cell.execution_count for cell in code_cells(stored)]
     assert counts == list(range(1, len(counts) + 1))
@@ -69,7 +96,10 @@ def test_run_all_gives_the_stored_pictures(stored, fresh):
     for old, new in zip(code_cells(stored), code_cells(fresh)):
         assert len(pictures(old)) == len(pictures(new)), old.source
         for one, other in zip(pictures(old), pictures(new)):
-            assert same_picture(one, other, SAME_MATPLOTLIB), old.source
+            if not MEASURED.search(old.source):
+                assert same_picture(one, other, SAME_MATPLOTLIB), old.source
+            elif SAME_MATPLOTLIB:
+                assert same_frame(one, other), old.source
 
 
 def test_there_are_fifteen_pictures_and_none_is_blank(stored):
@@ -85,7 +115,8 @@ def test_pictures_are_the_scripts_figures(fresh, run):
     assert sorted(names) == sorted(run.figures)
     assert len(names) == len(all_pictures)
     for name, png in zip(names, all_pictures):
-        assert same_picture(png, run.figures[name]), name
+        alike = same_frame if MEASURED.search(name) else same_picture
+        assert alike(png, run.figures[name]), name
 
 
 def test_printed_text_is_the_scripts(fresh, run):
