@@ -86,7 +86,7 @@ plt.rcParams.update({  # "C0" to "C4" name the five colours of the cycle
     "axes.prop_cycle": plt.cycler(
         color=["#0072B2", "#D55E00", "#009E73", "#AA4499", "#000000"],
         linestyle=["-", "--", "-.", ":", "-"]),
-    "axes.spines.top": False, "axes.spines.right": False,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.titley": 1,
     "figure.subplot.left": 0.1, "figure.subplot.right": 0.98,
     "figure.subplot.bottom": 0.15, "figure.subplot.top": 0.88,
     "figure.subplot.wspace": 0.25, "legend.frameon": False,

@@ -2,15 +2,12 @@
 
 import io
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-from compare import differences, is_blank  # noqa: E402
-from compare import same_frame, same_picture  # noqa: E402
+import matplotlib.image
+import numpy as np
+import pytest
+from compare import differences, is_blank, same_frame, same_picture
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 
 @pytest.mark.parametrize("one, other", [
@@ -37,15 +34,15 @@ def test_different(one, other):
 
 
 def picture(title="one", slope=1.0):
-    fig, ax = plt.subplots(figsize=(4, 3))
+    fig = Figure(figsize=(4, 3))
+    ax = fig.add_subplot()
     if title:
         ax.plot([0, 1], [0, slope])
         ax.set(title=title, ylim=(0, 2))
     else:
         ax.axis("off")
     file = io.BytesIO()
-    fig.savefig(file, format="png")
-    plt.close(fig)
+    FigureCanvasAgg(fig).print_png(file)
     return file.getvalue()
 
 
@@ -66,5 +63,5 @@ def test_frames():
 
 def test_a_picture_of_another_size_is_another_picture():
     file = io.BytesIO()
-    plt.imsave(file, np.ones((10, 10, 3)), format="png")
+    matplotlib.image.imsave(file, np.ones((10, 10, 3)), format="png")
     assert not same_picture(picture(), file.getvalue())
