@@ -30,7 +30,8 @@
 # prints its results and saves its figures under `figures/`. Step through the
 # notebook, and you see them below each cell. Copy a definition (a `def` or a
 # `class` in a cell of its own), and it works once you have run the imports
-# it uses.
+# it uses. Each section ends with an exercise, which says what to expect; the
+# last section solves them all.
 #
 # Claims are checked, not asserted. `torch.testing.assert_close(a, b)` stops
 # the program unless `a` and `b` agree to within rounding (about five digits),
@@ -2889,7 +2890,7 @@ show(fig, "09_steps_per_second")
 # | validation good, test poor | a new test set, fewer choices |
 #
 # **Exercise 9.** Overfit on purpose: train `MLP(2, [256, 256], 1)` on the
-# first 20 samples of the moons' training set, all in one batch, for 300
+# first 20 samples of the moons' training set, all in one batch, for 100
 # epochs with Adam at 0.001, and plot both losses. *Expect the training loss
 # to come close to 0, and the validation loss to fall at first and then rise.*
 
@@ -2958,7 +2959,173 @@ print(f"The five lines, 100 times: loss {loss.item():.4f}")
 #   <https://docs.pytorch.org/docs/stable/generated/torch.nn.Dropout.html>
 #   and weight decay, in AdamW:
 #   <https://docs.pytorch.org/docs/stable/generated/torch.optim.AdamW.html>
+
+# %% [markdown]
+# ## Solutions
 #
+# Try each exercise before you read on. Each solution prints its result, and
+# checks what the exercise tells you to expect.
+#
+# **Solution 1.** With inputs of zero, every product of an input and a weight
+# is zero, so only the biases are left: 4, 0 and -1. The weights are random
+# here, because they don't matter.
+
+# %%
+section("Solutions", "What did the exercises come to?")
+layer = nn.Linear(2, 3)
+with torch.no_grad():
+    layer.bias.copy_(torch.tensor([4.0, 0.0, -1.0]))
+    sums = layer(torch.zeros(1, 2))
+print("Solution 1: weighted sums", sums.flatten().tolist())
+torch.testing.assert_close(sums, layer.bias.detach().reshape(1, 3))
+
+# %% [markdown]
+# **Solution 2.** NAND is 0 only when both inputs are 1, so each input must
+# pull the sum down, and the bias must keep it up while fewer than two do.
+
+# %%
+corners = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+perceptron = Perceptron(in_features=2)
+mistakes = perceptron.fit(corners, torch.tensor([1.0, 1.0, 1.0, 0.0]))
+print(f"Solution 2: mistakes {mistakes}, weights",
+      f"{perceptron.weights.tolist()}, bias {perceptron.bias.item()}")
+assert mistakes[-1] == 0
+assert perceptron.weights.max() < 0 < perceptron.bias
+
+# %% [markdown]
+# **Solution 3.** By the chain rule, the slope of $1 / (1 + e^{-z})$ is
+#
+# $$\frac{e^{-z}}{(1 + e^{-z})^2} = \frac{1}{1 + e^{-z}} \cdot
+# \frac{e^{-z}}{1 + e^{-z}} = \sigma(z)\,(1 - \sigma(z)).$$
+#
+# At $z = 0$ it is one half times one half.
+
+# %%
+z = torch.tensor([-4.0, -1.0, 0.0, 0.5, 3.0])
+slopes = gradient_of(torch.sigmoid, z)
+torch.testing.assert_close(slopes, torch.sigmoid(z) * (1 - torch.sigmoid(z)))
+print(f"Solution 3: five slopes agree; at z = 0 it is {slopes[2].item()}")
+assert slopes[2] == 0.25
+
+# %% [markdown]
+# **Solution 4.** Without ReLU the hidden units are $x_1 + x_2$ and
+# $x_1 + x_2 - 1$, so the output is
+# $(x_1 + x_2) - 2 (x_1 + x_2 - 1) = 2 - (x_1 + x_2)$.
+
+# %%
+hidden = torch.stack([corners.sum(dim=1), corners.sum(dim=1) - 1], dim=1)
+output = hidden @ torch.tensor([1.0, -2.0])
+print("Solution 4: outputs without ReLU", output.tolist())
+assert output.tolist() == [2.0, 1.0, 1.0, 0.0]
+
+# %% [markdown]
+# **Solution 5.** Each layer has `(inputs + 1) * outputs` parameters, one
+# weight for each input and one bias:
+# $11 \cdot 20 + 21 \cdot 30 + 31 \cdot 5 = 220 + 630 + 155$.
+
+# %%
+counts = [p.numel() for p in MLP(10, [20, 30], 5).parameters()]
+print(f"Solution 5: {' + '.join(map(str, counts))} = {sum(counts)}")
+assert sum(counts) == 11 * 20 + 21 * 30 + 31 * 5 == 1005
+
+# %% [markdown]
+# **Solution 6.** The slope of the MSE is zero where the errors cancel, at the
+# mean. The slope of the L1 loss is the number of targets below the
+# prediction minus the number above, divided by four: zero from 2 to 3.
+
+# %%
+targets = torch.tensor([1.0, 2.0, 3.0, 100.0])
+grid = torch.arange(0, 100.5, 0.5)
+errors = grid.unsqueeze(1) - targets  # one row per prediction
+mse, l1 = errors.square().mean(dim=1), errors.abs().mean(dim=1)
+best = grid[l1 < l1.min() + 1e-4].tolist()
+print(f"Solution 6: best for MSE {grid[mse.argmin()].item()}; for L1 {best}")
+assert grid[mse.argmin()] == targets.mean() == 26.5
+assert best == [2.0, 2.5, 3.0]
+
+# %% [markdown]
+# **Solution 7.** The limit is $2 (1 + 0.8) / 20 = 0.18$: the steepest
+# direction decides again, and momentum raises the limit by the factor
+# $1 + \mu$.
+
+# %%
+limit = 2 * (1 + 0.8) / 20
+start = torch.tensor([-9.0, 1.5])
+for learning_rate in (0.179, 0.181):
+    point, velocity = start.clone().requires_grad_(), torch.zeros(2)
+    for step in range(300):
+        point.grad = None
+        ravine(point).backward()
+        sgd_step(point, velocity, learning_rate, momentum=0.8)
+    fell = bool(ravine(point) < ravine(start))
+    print(f"Solution 7: limit {limit:.2f}; at {learning_rate} the loss",
+          "falls" if fell else "grows")
+    assert fell == (learning_rate < limit)
+
+# %% [markdown]
+# **Solution 8.** The mean over 8 samples is half the mean over the first 4
+# plus half the mean over the other 4. The gradient of a sum is the sum of the
+# gradients, and `backward()` adds them up in `.grad`. (This is called
+# gradient accumulation.)
+
+# %%
+torch.manual_seed(8)
+X, targets, loss_fn = torch.randn(8, 3), torch.randn(8, 1), nn.MSELoss()
+network = MLP(3, [16], 1)
+loss_fn(network(X), targets).backward()
+whole = [p.grad.clone() for p in network.parameters()]
+network.zero_grad()
+for half in (slice(0, 4), slice(4, 8)):
+    (loss_fn(network(X[half]), targets[half]) / 2).backward()
+for parameter, gradient in zip(network.parameters(), whole):
+    torch.testing.assert_close(parameter.grad, gradient)
+print(f"Solution 8: the gradients agree in all {len(whole)} tensors")
+
+# %% [markdown]
+# **Solution 9.** First the data of Section 9, made anew.
+
+# %%
+X, y = datasets.make_moons(n_samples=1000, noise=0.25, random_state=9)
+X_parts, y_parts = split_in_three(X, y, random_state=7, stratify=y)
+scaler = StandardScaler().fit(X_parts[0])
+X_train, X_val, _ = to_tensors(map(scaler.transform, X_parts), device)
+y_train, y_val, _ = (
+    targets.reshape(-1, 1) for targets in to_tensors(y_parts, device))
+few = [(X_train[:20], y_train[:20])]  # a list of one batch will do
+print("Solution 9: training inputs", tuple(few[0][0].shape))
+
+# %% [markdown]
+# A network with far more parameters than samples can learn them by heart. In
+# the end it is sure of every training sample, and as sure of its mistakes.
+
+# %%
+torch.manual_seed(9)
+model = MLP(2, [256, 256], 1).to(device)
+history = fit(model, few, [(X_val, y_val)], nn.BCEWithLogitsLoss(),
+              torch.optim.Adam(model.parameters(), lr=0.001), num_epochs=100,
+              device=device)
+training, validation = history["train_loss"], history["val_loss"]
+print(f"Training loss: {training[0]:.1f} at first, below 0.01 in the end")
+print(f"Validation loss: {validation[0]:.1f} at first,",
+      f"{min(validation):.1f} at best, {validation[-1]:.1f} in the end")
+assert training[-1] < 0.01
+assert 1.2 * min(validation) < min(validation[0], validation[-1])
+
+# %% [markdown]
+# How to read the figure: the two lines part where learning by heart begins.
+# `fit` keeps the weights of the lowest point of the dashed line.
+
+# %%
+fig, ax = plt.subplots(figsize=(6, 3.4))
+ax.plot(range(1, 101), training, label="training, 20 samples")
+ax.plot(range(1, 101), validation, label=f"validation, {len(X_val)} samples")
+ax.set(title="Overfitting on purpose", xlabel="epoch", ylabel="loss",
+       ylim=(0, 1))
+ax.legend()
+fig.subplots_adjust(left=0.12)
+show(fig, "10_overfitting")
+
+# %% [markdown]
 # Every check in this tutorial has passed if you can read the next line.
 
 # %%
