@@ -34,13 +34,16 @@
 # last section solves them all.
 #
 # Claims are checked, not asserted. `torch.testing.assert_close(a, b)` stops
-# the program unless `a` and `b` agree to within rounding (about five digits),
-# and so does `assert` unless what follows it is true.
+# the program unless `a` and `b` agree to within rounding (for 32-bit numbers,
+# to about five digits, or within 0.00001 where they are tiny), and so does
+# `assert` unless what follows it is true.
 #
 # **A tensor** is PyTorch's array of numbers. Its `shape` lists how many
 # entries it has along each dimension: two rows of three numbers have shape
-# `(2, 3)`. It is like a NumPy array that can also live on a GPU and remember
-# how it was computed.
+# `(2, 3)`, a list of three has `(3,)`, and one number alone `()`. Its `dtype`
+# is the kind of number, mostly `float32`, a decimal number in 32 bits. It is
+# like a NumPy array that can also live on a GPU and remember how it was
+# computed.
 #
 # The next cell holds the set-up: imports, the device to train on (an NVIDIA
 # GPU, else an Apple GPU, else the CPU), a seed so that random numbers repeat,
@@ -52,6 +55,8 @@ import copy
 import inspect
 import io
 import math
+import signal
+import sys
 import tempfile
 import time
 import warnings
@@ -71,6 +76,8 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 IN_NOTEBOOK = "get_ipython" in globals()
 if not IN_NOTEBOOK:
     matplotlib.use("Agg")  # draw to files, open no window
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(
+        "\nInterrupted. To begin anew, run the script again."))
 
 mps = getattr(torch.backends, "mps", None)  # younger than PyTorch 1.10
 if torch.cuda.is_available():
@@ -108,10 +115,20 @@ def show(fig, name):
     if IN_NOTEBOOK:
         from IPython.display import Image, display
         display(Image(png.getvalue()))
-    else:
-        Path("figures").mkdir(exist_ok=True)
-        Path("figures", f"{name}.png").write_bytes(png.getvalue())
-        print(f"[figure saved: figures/{name}.png]")
+        return
+    path = Path("figures", f"{name}.png")
+    part = path.with_suffix(".part")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        part.write_bytes(png.getvalue())
+        part.replace(path)  # the figure is there whole or not at all
+    except OSError as error:
+        sys.exit(f"A figure cannot be saved here ({error.strerror}). "
+                 "Run the script from a folder that you can write to.")
+    finally:
+        if part.exists():
+            part.unlink()
+    print(f"[figure saved: figures/{name}.png]")
 
 
 print(f"Section 9 will train on this device: {device}")
@@ -147,11 +164,12 @@ output = torch.clamp(z, min=0)  # one activation: negative sums become zero
 print(f"One neuron: weighted sum z = {z.item()}, output = {output.item()}")
 
 # %% [markdown]
-# Here $z$ is positive, so this activation keeps it. PyTorch's name for
-# weighted sums is `nn.Linear`. It takes the
-# number of inputs and the number of outputs, and starts with random weights.
-# Put your own weights in, and it must print the same number. `torch.no_grad`
-# says that this copying is not part of a computation to learn from.
+# Here $z$ is positive, so this activation keeps it. In PyTorch, `nn.Linear`
+# computes weighted sums. Give it the number of inputs and the number of
+# outputs. It starts with random weights, and you call it like a function. Put
+# your own weights in (one row per output, so shape `(1, 2)`), and it must
+# print the same number. `torch.no_grad` says that this copying is not part of
+# a computation to learn from.
 
 # %%
 neuron = nn.Linear(in_features=2, out_features=1)
@@ -198,9 +216,9 @@ print("nn.Linear(2, 3) agrees; its weight has shape",
 
 # %% [markdown]
 # The commonest error is a shape that does not fit. Feed three features to the
-# layer built for two. In the message, `mat1` is your data and `mat2` is the
-# transposed weight: the second number of the first must equal the first
-# number of the second.
+# layer built for two. In the message, `1x3` is your data (`mat1`) and `2x3`
+# the transposed weight (`mat2`). The inner two numbers, 3 and 2, must be
+# equal.
 
 # %%
 try:
@@ -251,7 +269,7 @@ show(fig, "01_network")
 #
 # | Network | Suited to | Idea | In `torch.nn` |
 # |---|---|---|---|
-# | Feed-forward (MLP) | tables | all connected to all | `Linear` |
+# | Fully connected (MLP) | tables | a unit reads all before it | `Linear` |
 # | Convolutional | images | one small filter, all places | `Conv2d` |
 # | Recurrent | sequences | a memory carried along | `RNN`, `LSTM` |
 # | Transformer | text | each item weighs all others | `Transformer` |
@@ -275,16 +293,17 @@ show(fig, "01_network")
 # b \leftarrow b + (y - \hat{y})$$
 #
 # Here $\leftarrow$ means "becomes"; $w$ and $x$ are whole lists of numbers;
-# $y$ is the target, 0 or 1, and $\hat{y}$ the prediction. A correct
+# $y$ is the target, 0 or 1, and $\hat{y}$ the prediction. In code, `x @ w` is
+# the sum of products, and `X @ w` holds one for each row of `X`. A correct
 # answer changes nothing. A missed 1 adds the example to the weights, which
-# raises the sum for it; a false 1 subtracts it.
+# raises the sum for it (no $x_i x_i$ is negative); a false 1 subtracts it.
 
 # %%
 class Perceptron:
     """One neuron with a step activation, taught by Rosenblatt's rule.
 
     Shapes: X (num_samples, in_features), float32 and finite;
-    y (num_samples,), only 0s and 1s.
+    y (num_samples,), only 0s and 1s; at least one sample.
     fit() raises ValueError when they are not so.
     Source: F. Rosenblatt, "Principles of Neurodynamics", 1962.
     """
@@ -304,8 +323,10 @@ class Perceptron:
             raise ValueError(
                 f"X must have shape (num_samples, {len(self.weights)}), "
                 f"not {tuple(X.shape)}")
-        if X.dtype != torch.float32 or not X.isfinite().all():
-            raise ValueError("X must be float32, without NaN or infinity")
+        if (len(X) == 0 or X.dtype != torch.float32
+                or not X.isfinite().all()):
+            raise ValueError("X must be a float32 tensor, not empty, without "
+                             "NaN or infinity")
         if y.shape != X.shape[:1] or not ((y == 0) | (y == 1)).all():
             raise ValueError("y must hold one 0 or 1 for each row of X")
         mistakes = []
@@ -321,11 +342,11 @@ class Perceptron:
         return mistakes
 
 # %% [markdown]
-# Many rules multiply each update by a factor, the **learning rate**. Why not
-# here? The weights start at zero, so it would multiply all weights and the
-# bias alike, and leave every prediction as it is. Try the rule on two logic
-# gates. AND is 1 when both inputs are 1, and OR when at least one is. Look
-# for the 0 that ends each list of mistakes.
+# Many rules multiply each update by a factor, the **learning rate**. This one
+# needs none: its weights start at zero, so a factor would multiply all
+# weights and the bias alike, and (rounding aside) each sum would keep its
+# sign. Try the rule on two logic gates. AND is 1 when both inputs are 1, and
+# OR when at least one is. Look for the 0 that ends each list of mistakes.
 
 # %%
 section("2. The Perceptron: The Simplest Neural Network",
@@ -366,8 +387,12 @@ def scatter_classes(ax, points, labels, size=5):
     """Draw class 0 as circles and class 1 as triangles on Matplotlib axes.
 
     Shapes: points (num_points, 2); labels (num_points,), only 0s and 1s.
-    size is the width of a marker, in points.
+    size is the width of a marker, in points. Raises ValueError for another
+    label.
     """
+    labels = torch.as_tensor(labels)
+    if not ((labels == 0) | (labels == 1)).all():
+        raise ValueError("labels must be 0 or 1")
     for label, marker in [(0, "o"), (1, "^")]:
         chosen = points[labels == label]
         ax.plot(chosen[:, 0], chosen[:, 1], marker, color=f"C{label}",
@@ -377,7 +402,7 @@ def scatter_classes(ax, points, labels, size=5):
 # The boundary is the line where the weighted sum is zero,
 # $w_1 x_1 + w_2 x_2 + b = 0$. Solved for $x_2$, it has slope
 # $-w_1 / w_2$ and height $-b / w_2$ at $x_1 = 0$. How to read the
-# figure: the thin dashed lines are the boundary after the first passes, and
+# figure: the thin lines are the boundary after the first three passes, and
 # the thick one is the last, which has each cloud on its own side.
 
 # %%
@@ -389,7 +414,7 @@ for number, (w, b) in enumerate(perceptron.history, start=1):
         w1, w2 = w.tolist()
         ax.axline((0, -b.item() / w2), slope=-w1 / w2, color="black",
                   linewidth=2 if number == last else 1,
-                  linestyle="-" if number == last else (0, (3 * number, 2)),
+                  linestyle={1: ":", 2: "--", 3: "-."}.get(number, "-"),
                   label=f"after pass {number}")
 ax.set(title="A perceptron finds a line between two clouds",
        xlabel="feature 1", ylabel="feature 2", ylim=(-0.7, 5))
@@ -423,32 +448,35 @@ print("XOR: mistakes in the first passes:", mistakes[:8])
 print("XOR: fewest mistakes in any of the 100 passes:", min(mistakes))
 
 # %% [markdown]
-# More passes cannot help, because no line does it. From (0, 0), (0, 1),
-# (1, 0) and (1, 1), XOR requires
+# More passes cannot help, because no line does it. Put each corner into
+# $w_1 x_1 + w_2 x_2 + b$: the sum must be negative where XOR is 0, and not
+# where it is 1. So (0, 0), (0, 1), (1, 0) and (1, 1) require, in this order,
 #
 # $$b < 0, \qquad w_2 + b \geq 0, \qquad w_1 + b \geq 0, \qquad
 # w_1 + w_2 + b < 0.$$
 #
 # Add the second and the third: $w_1 + w_2 + 2b \geq 0$. Subtract $b$:
 # $w_1 + w_2 + b \geq -b$. By the first, $-b > 0$, so the sum is positive,
-# and the fourth is false. The next cell tries 17 values each of $w_1$, $w_2$
-# and $b$ all the same, and counts how many corners the best line gets right.
+# and the fourth is false. As a check, the next cell tries 17 values for each
+# of $w_1$, $w_2$ and $b$, in all $17^3$ combinations, and counts how many
+# corners the best neuron gets right. `meshgrid` makes the combinations; in
+# `reshape`, -1 means "as many as there are".
 
 # %%
-grid = torch.arange(-2, 2.25, 0.25)
+grid = torch.linspace(-2, 2, 17)
 w1, w2, b = torch.meshgrid(grid, grid, grid, indexing="ij")
-lines = torch.stack([w1, w2, b]).reshape(3, -1)  # one line per column
-answers = corners @ lines[:2] + lines[2] >= 0  # (4 corners, 4913 lines)
-right = (answers == xor.bool().reshape(4, 1)).sum(dim=0)
-print(f"XOR: the best of {lines.shape[1]} lines gets",
+neurons = torch.stack([w1, w2, b]).reshape(3, -1)  # one neuron per column
+answers = corners @ neurons[:2] + neurons[2] >= 0  # (4 corners, 17 ** 3)
+right = (answers == xor.bool().reshape(4, 1)).sum(dim=0)  # of each neuron
+print(f"XOR: the best of {neurons.shape[1]} neurons gets",
       f"{right.max().item()} of the 4 corners right")
 assert right.max() == 3
 
 # %% [markdown]
 # How to read the figure: circles are 0 and triangles are 1. In the first two
-# panels one line has all triangles on one side. In the third, any line that
-# separates one triangle from the circles leaves the other on the wrong side:
-# it takes both lines, with the triangles between them.
+# panels one line has all triangles on one side. In the third, each line cuts
+# off one circle but leaves the other among the triangles: it takes both
+# lines, with the triangles between them.
 
 # %%
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.2), sharex=True, sharey=True)
@@ -465,8 +493,8 @@ axes[0].set_ylabel("input 2")
 show(fig, "02_gates")
 
 # %% [markdown]
-# Two lines would do it, and two lines are two neurons, so the cure is
-# another layer. First, when is one neuron enough?
+# Two lines would do it. Two lines are two neurons, and a third must combine
+# their answers: that is a second layer. First, when is one neuron enough?
 #
 # | Your data | One neuron |
 # |---|---|
@@ -485,14 +513,17 @@ show(fig, "02_gates")
 # %% [markdown]
 # ## 3. Activation Functions
 #
-# XOR needs a second layer. Is a second layer alone enough? Put one linear
-# layer on top of another and multiply out:
+# XOR needs a second layer. Is a second layer alone enough? A **linear layer**
+# computes weighted sums and has no activation. For many samples, as rows, it
+# is $X W^T + b$; for one sample, written as a column $x$, it is $W x + b$.
+# Put one linear layer on top of another and multiply out:
 #
 # $$W_2 (W_1 x + b_1) + b_2 = (W_2 W_1)\,x + (W_2 b_1 + b_2)$$
 #
-# The right side is again one matrix and one bias: one linear layer. Without
-# something non-linear between them, any number of layers is worth one. Check
-# it on random layers.
+# The right side is again one matrix and one bias: one linear layer. So any
+# number of linear layers is worth one, unless something **non-linear**, whose
+# graph is not a straight line, stands between them. Check it on random
+# layers (`torch.randn` draws random numbers around 0).
 
 # %%
 section("3. Activation Functions",
@@ -513,9 +544,10 @@ print("Two linear layers equal one, whose weight has shape", tuple(W.shape))
 #
 # A result has a slope for each entry of a tensor: how fast it changes when
 # only that entry changes. Together these slopes are the **gradient**. PyTorch
-# computes it: mark the tensor with `requires_grad=True`, compute a
-# result, call `backward()` on it, and read `.grad`. For $z^2$ the slope is
-# $2z$, so look for 6 at $z = 3$.
+# computes it: mark the tensor with `requires_grad=True`, compute a result,
+# call `backward()` on it, and read `.grad`. (The weights of an `nn.Linear`
+# come marked; `detach()` gives the same numbers unmarked.) For $z^2$ the slope
+# is $2z$, so look for 6 at $z = 3$.
 
 # %%
 z = torch.tensor(3.0, requires_grad=True)
@@ -523,10 +555,12 @@ z = torch.tensor(3.0, requires_grad=True)
 print(f"Slope of z^2 at z = 3: {z.grad.item()}")
 
 # %% [markdown]
-# You will want the slopes of many functions at many points. If a function
-# treats each entry on its own, each entry moves only one term of the *sum* of
-# the results. So the gradient of that sum holds every slope, and one
-# `backward()` gives them all.
+# You will want the slopes of many functions at many points. `backward()`
+# starts from a single number, so add the results up. If the function treats
+# each entry on its own, each entry moves only one term of the sum. So the
+# gradient of the sum holds every slope, and one pass gives them all.
+# (`torch.autograd.grad` is `backward()` for one tensor: it returns the
+# gradient, and fills no `.grad`.)
 
 # %%
 def gradient_of(function, points):
@@ -536,8 +570,7 @@ def gradient_of(function, points):
     that acts entry by entry, these are its slopes.
     """
     points = points.detach().clone().requires_grad_()
-    function(points).sum().backward()
-    return points.grad
+    return torch.autograd.grad(function(points).sum(), points)[0]
 
 # %% [markdown]
 # **Sigmoid** squashes any number into the range from 0 to 1:
@@ -646,11 +679,12 @@ def elu(z, alpha=1.0):
     return torch.where(positive, z, alpha * torch.expm1(negative_part))
 
 # %% [markdown]
-# Now hold all five against PyTorch's own, in value and in gradient, from
-# -200 to 200. Look at the largest slopes: sigmoid's is the smallest by far.
+# Now hold each against PyTorch's own, from -200 to 200: values to a relative
+# error of 0.00001, slopes to within 0.00001. Look at the largest slopes:
+# sigmoid's is the smallest by far.
 
 # %%
-points = torch.arange(-2000, 2001) / 10
+points = torch.linspace(-200, 200, 4001)
 pairs = {"sigmoid": (sigmoid, torch.sigmoid), "tanh": (tanh, torch.tanh),
          "relu": (relu, nn.ReLU()), "leaky_relu": (leaky_relu, nn.LeakyReLU()),
          "elu": (elu, nn.ELU())}
@@ -658,7 +692,8 @@ for name, (ours, theirs) in pairs.items():
     slopes = gradient_of(ours, points)
     torch.testing.assert_close(ours(points), theirs(points),
                                rtol=1e-5, atol=1e-30)
-    torch.testing.assert_close(slopes, gradient_of(theirs, points))
+    torch.testing.assert_close(slopes, gradient_of(theirs, points),
+                               rtol=0.0, atol=1e-5)
     print(f"{name:<10} agrees with PyTorch at {len(points)} points;",
           f"largest slope {slopes.max().item():.2f}")
 
@@ -668,9 +703,11 @@ for name, (ours, theirs) in pairs.items():
 #
 # $$\mathrm{softmax}(z)_i = \frac{e^{z_i}}{\sum_j e^{z_j}}$$
 #
-# It overflows for large scores. Adding the same number to every
-# logit changes nothing, because the factor cancels; so subtract the largest
-# logit first, and no exponential exceeds 1.
+# The lower part adds up $e^{z_j}$ over the whole row. It overflows for large
+# scores. But adding a number $c$ to every logit changes nothing:
+# $e^{z + c} = e^{c} e^{z}$, and the factor $e^{c}$ cancels above and below. So
+# subtract the largest logit first, and no exponential exceeds 1. `dim` is the
+# dimension to sum along: for one sample per row it is `dim=1`.
 
 # %%
 def softmax(logits, dim):
@@ -679,7 +716,7 @@ def softmax(logits, dim):
     Shapes: any floating-point tensor in, with at least one entry along dim;
     the same shape out.
     """
-    # keepdim=True keeps a column, to subtract from each row.
+    # keepdim=True: the maxima of (2, 3) logits are (2, 1), not (2,).
     exponentials = torch.exp(logits - logits.amax(dim=dim, keepdim=True))
     return exponentials / exponentials.sum(dim=dim, keepdim=True)
 
@@ -689,15 +726,17 @@ def softmax(logits, dim):
 # nothing.
 
 # %%
-logits = torch.tensor([[1.0, 2.0, 3.0], [1001.0, 1002.0, 1003.0]])
+row = torch.tensor([1.0, 2.0, 3.0])
+logits = torch.stack([row, row + 1000])
 exponentials = torch.exp(logits)
 naive = exponentials / exponentials.sum(dim=1, keepdim=True)
 print(f"Softmax as the formula stands:\n{naive}")
 print(f"Stable softmax:\n{softmax(logits, dim=1)}")
 
 # %% [markdown]
-# Against PyTorch, value and gradient must agree. (A softmax row sums to 1, so
-# its own sum has gradient zero; the squares give one that can differ.)
+# Against PyTorch, value and gradient must agree. (A softmax row always sums
+# to 1, so the gradient of its sum is zero and tells nothing. The sum of the
+# squares does change, so compare its gradient.)
 
 # %%
 torch.testing.assert_close(softmax(logits, 1), torch.softmax(logits, 1))
@@ -707,10 +746,9 @@ torch.testing.assert_close(
 print("Stable softmax agrees with PyTorch in value and gradient")
 
 # %% [markdown]
-# `dim` names the dimension along which the probabilities sum to 1. With one
-# sample per row and one class per column, that is `dim=1`. With `dim=0` the
-# samples of a batch compete with each other, which runs without an error and
-# is wrong. Compare the sums.
+# What if `dim` is wrong? With one sample per row and one class per column,
+# `dim=1` is right. With `dim=0` the samples of a batch compete with each
+# other, which runs without an error. Compare the sums of the rows.
 
 # %%
 torch.manual_seed(3)
@@ -724,8 +762,8 @@ for dim in (1, 0):
 # How to read the figure: the solid line is the function and the dashed line
 # its slope. Where the dashed line is near zero, a unit passes on almost no
 # gradient. Sigmoid and tanh go flat on both sides; ReLU on one. The last
-# panel shows (no slopes, but) three softmax probabilities as one logit grows
-# while the other two stay at 0 and 1.
+# panel has no slopes: it shows the softmax probabilities of three logits as
+# one grows while the other two stay at 0 and 1.
 
 # %%
 fig, axes = plt.subplots(2, 3, figsize=(9, 5), sharex=True, sharey=True)
@@ -739,9 +777,10 @@ for ax, (name, function) in zip(axes.flat, functions.items()):
            yticks=[-1, 0, 1, 2])
 logits = torch.stack([z, torch.zeros(401), torch.ones(401)], dim=1)
 axes[1, 2].plot(z, softmax(logits, dim=1), linestyle="-")
-for x, y, text in [(1.8, 1.05, "logit = z"), (-3.8, 0.4, "logit = 0"),
-                   (-3.8, 0.9, "logit = 1")]:
-    axes[1, 2].text(x, y, text)
+for x, y, text, color in [(1.8, 1.05, "logit = z", "C0"),
+                          (-3.8, 0.4, "logit = 0", "C1"),
+                          (-3.8, 0.9, "logit = 1", "C2")]:
+    axes[1, 2].text(x, y, text, color=color)
 axes[1, 2].set_title("Softmax of (z, 0, 1)")
 axes[0, 0].legend()
 fig.supxlabel("z")
@@ -749,13 +788,14 @@ fig.subplots_adjust(left=0.06, bottom=0.12, hspace=0.3)
 show(fig, "03_activations")
 
 # %% [markdown]
-# In a chain of functions the slopes multiply, so small ones shrink fast. In a
-# deep network the gradient reaches an early layer through every later one.
-# Measure it:
-# 20 layers, one activation at a time, each with the spread of initial
-# weights that `nn.init.calculate_gain` recommends for it. The size of a
-# gradient is its norm, the root of the sum of squares. Look at the first
-# layer, the last to be reached.
+# In a chain of functions the slopes multiply: if $u$ changes 2 times as fast
+# as $z$, and $y$ 3 times as fast as $u$, then $y$ changes 6 times as fast as
+# $z$. This is the **chain rule**. In a deep network, one of many layers, the
+# gradient reaches an early layer through every later one, so small slopes
+# shrink fast. Measure it in three networks of 20 layers, one for each
+# activation. Their weights start with the spread that
+# `nn.init.calculate_gain` recommends. The size of a gradient is its norm, the
+# root of the sum of squares. Look at the first layer, the last to be reached.
 
 # %%
 depth, width = 20, 64
@@ -773,13 +813,17 @@ for name, activation in [("sigmoid", nn.Sigmoid()), ("tanh", nn.Tanh()),
     sizes[name] = [layer.weight.grad.norm().item() for layer in layers]
     print(f"{name:<8} gradient size: first layer {sizes[name][0]:.1e},",
           f"last layer {sizes[name][-1]:.1e}")
-assert sizes["sigmoid"][0] < 1e-6 * sizes["relu"][0]
+steps_back = [b / a for a, b in zip(sizes["sigmoid"], sizes["sigmoid"][1:])]
+assert all(3 < factor < 6 for factor in steps_back[1:])
+assert all(max(sizes[name]) < 10 * min(sizes[name])
+           for name in ("tanh", "relu"))
 
 # %% [markdown]
-# How to read the figure: the vertical axis counts powers of ten. Read
-# the sigmoid line from right to left: each layer back costs about the same
-# factor, down to almost nothing. The gradient **vanishes**, and early layers
-# hardly learn. Tanh and ReLU keep it within a factor of ten or so.
+# How to read the figure: on the vertical axis, equal distances are equal
+# factors. Read the sigmoid line from right to left. Sigmoid's slopes are
+# small, and each layer back divides the gradient by 3 to 6 (the last step, to
+# layer 1, by more), down to almost nothing. The gradient **vanishes**, and
+# early layers hardly learn. Tanh and ReLU keep it within a factor of 10.
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 3.6))
@@ -787,7 +831,6 @@ for (name, values), marker in zip(sizes.items(), "os^"):
     ax.semilogy(range(1, depth + 1), values, marker=marker, label=name)
 ax.set(title="Gradient size through 20 layers", ylabel="gradient size",
        xlabel="layer (1 is nearest the input)", xticks=range(1, 21, 3))
-ax.yaxis.set_major_formatter("{x:g}")
 ax.minorticks_off()
 ax.legend()
 fig.subplots_adjust(left=0.13)
@@ -810,16 +853,19 @@ print("Outputs:", torch.relu(unit(X)).flatten().tolist())
 
 # %% [markdown]
 # The squared error is the mean of (output - target)². Its gradient points to
-# where it grows, so a step of learning goes the other way: subtract the
-# gradient times a **step size**. A step size of 2, far too large, kills the
-# unit.
+# where it grows, so **gradient descent** goes the other way: subtract the
+# gradient times a step size, the **learning rate**. A rate of 2, far too
+# large, throws weight and bias below zero. Then every sum is negative, and
+# the unit is dead.
 
 # %%
 (torch.relu(unit(X)) - X).square().mean().backward()
 with torch.no_grad():
     unit.weight -= 2.0 * unit.weight.grad
     unit.bias -= 2.0 * unit.bias.grad
-print("Outputs after the step:", torch.relu(unit(X)).flatten().tolist())
+print(f"After the step: weight {unit.weight.item():.1f},",
+      f"bias {unit.bias.item():.1f}, outputs",
+      torch.relu(unit(X)).flatten().tolist())
 
 # %% [markdown]
 # Now ask for the gradient at this very point, with ReLU and with Leaky ReLU.
@@ -835,7 +881,7 @@ for name, activation in [("ReLU", nn.ReLU()), ("Leaky ReLU", nn.LeakyReLU())]:
     slopes[name] = unit.weight.grad.item()
     print(f"Gradient of the dead unit's weight with {name}:",
           f"{slopes[name]:.4f}")
-assert slopes["ReLU"] == 0 and slopes["Leaky ReLU"] != 0
+assert slopes["ReLU"] == 0 and -0.1 < slopes["Leaky ReLU"] < 0
 
 # %% [markdown]
 # **How to choose**
@@ -843,19 +889,20 @@ assert slopes["ReLU"] == 0 and slopes["Leaky ReLU"] != 0
 # | Where | Take | Why |
 # |---|---|---|
 # | hidden layers, to begin with | ReLU | cheap; slope 1 when active |
-# | hidden, many dead units | Leaky ReLU or ELU | slope never zero |
+# | hidden, many dead units | Leaky ReLU or ELU | a slope below 0 too |
 # | hidden, centred or bounded | tanh | outputs from -1 to 1 |
 # | output: a number | none | any number may be the answer |
 # | output: yes or no | sigmoid | one probability |
 # | output: one of many classes | softmax | probabilities, sum 1 |
 #
-# In the last two rows, PyTorch's losses apply the sigmoid or softmax
-# themselves. Section 6 shows why the network itself should end with logits.
+# In the last two rows, let the measure of error apply the sigmoid or softmax,
+# and end the network with logits. Section 6 shows how, and why.
 #
-# **Exercise 3.** On paper, show that the slope of the sigmoid is
-# $\sigma(z)(1 - \sigma(z))$. Then check it against `backward()` at five
-# points of your choice. *Expect agreement to within rounding, and a slope of
-# 0.25 at $z = 0$.*
+# **Exercise 3.** The slope of $e^{-z}$ is $-e^{-z}$, and the slope of $1 / u$
+# is minus the slope of $u$, divided by $u^2$. From these, show on paper that
+# the slope of the sigmoid is $\sigma(z)(1 - \sigma(z))$. Then check it
+# against `backward()` at five points of your choice. *Expect agreement to
+# within rounding, and a slope of 0.25 at $z = 0$.*
 
 # %% [markdown]
 # ## 4. Multi-Layer Perceptrons (MLPs)
@@ -897,9 +944,8 @@ print(f"Hidden 1 {tuple(h1.shape)}, hidden 2 {tuple(h2.shape)},",
       f"output {tuple(output.shape)}")
 
 # %% [markdown]
-# The formula writes $W_1 x$ for one sample as a column; the code writes
-# `X @ W1.T` for many samples as rows. It is the same product. In `torch`,
-# `nn.Sequential` chains layers. Fill one with these matrices and compare.
+# (`X @ W1.T` is the form for rows of $W_1 x$.) In `torch`, `nn.Sequential`
+# chains layers. Fill one with these matrices and compare.
 
 # %%
 network = nn.Sequential(nn.Linear(3, 4), nn.ReLU(),
@@ -931,9 +977,11 @@ assert output.tolist() == [0.0, 1.0, 1.0, 0.0]
 
 # %% [markdown]
 # What did the hidden layer do? It moved the points. How to read the figure:
-# on the left are the four corners as they come; on the right, the same four
-# as the output unit sees them. The two triangles now share one place, and
-# one line, $u_1 - 2 u_2 = 0.5$, separates them from the circles.
+# on the left are the four corners; on the right the same four, at
+# $(u_1, u_2)$, as the output unit sees them. The labels name the *inputs* in
+# both panels: inputs (1, 1) come to lie at hidden values (2, 1). The two
+# triangles now share one place, and one line, $u_1 - 2 u_2 = 0.5$, separates
+# them from the circles.
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(8, 3.8), sharey=True)
@@ -954,12 +1002,14 @@ axes[0].legend(loc="center right")
 show(fig, "04_xor")
 
 # %% [markdown]
-# So hidden units can bend a boundary. How far does that go? Build a network
-# that follows a curve. Each ReLU unit $\max(0,\; x - t)$ is flat up to its
-# **knot** $t$ and rises after it, so adding a multiple of it changes the
-# slope at $t$ and nothing to the left. Give each unit the *change* of slope
-# needed at its knot, and the sum joins the points of the curve by straight
-# lines.
+# So hidden units can bend what was straight. How far does that go? Build a
+# network with one input and one output that follows a given curve. Each ReLU
+# unit $\max(0,\; x - t)$ is flat up to its **knot** $t$ and rises after it,
+# so adding a multiple of it changes the slope at $t$ and nothing to the left.
+# Give each unit the *change* of slope needed at its knot, and the sum joins
+# the points of the curve by straight lines. In the code, `network[0]` is the
+# first layer, with weights 1 and biases $-t$; `network[1]` is the ReLU;
+# `network[2]` holds the changes of slope, and its bias is the first value.
 
 # %%
 def relu_interpolant(knots, values):
@@ -967,14 +1017,16 @@ def relu_interpolant(knots, values):
 
     Shapes: knots (num_hidden + 1,), floating point and increasing; values
     the same. Returns an nn.Sequential that maps (num_points, 1) to
-    (num_points, 1), straight from one knot to the next.
-    Raises ValueError for other shapes, fewer than two knots, or knots out
-    of order.
+    (num_points, 1), straight from one knot to the next. With hundreds of
+    knots, use float64.
+    Raises ValueError for other shapes, fewer than two knots, knots out of
+    order, or numbers that are not finite.
     """
     if (knots.ndim != 1 or knots.shape != values.shape or len(knots) < 2
-            or not (knots.diff() > 0).all()):
+            or not (knots.diff() > 0).all()
+            or not (knots.isfinite() & values.isfinite()).all()):
         raise ValueError("there must be two knots or more, in increasing "
-                         "order, with one value for each")
+                         "order, with one value for each, all finite")
     slopes = values.diff() / knots.diff()  # diff: entry minus the one before
     num_hidden = len(slopes)
     network = nn.Sequential(nn.Linear(1, num_hidden), nn.ReLU(),
@@ -1011,10 +1063,11 @@ assert 3.9 < ratios[-1] < 4.1
 
 # %% [markdown]
 # Twice the units, a quarter of the error. How to read the figure: on the
-# left, thin lines are the weighted contributions of the six hidden units,
-# the thick dashed line is their sum, and the pale line is the target. On the
-# right, equal distances are equal factors, and the points run almost parallel
-# to a line of slope -2: error proportional to 1 / units squared.
+# left, the wide grey line is the target, each thin blue line is what one of
+# the six hidden units adds (one leaves through the top), and the dashed line
+# is their sum. On the right, equal distances are equal factors. The dashed
+# line, of slope -2, divides the error by 4 at each doubling (error
+# proportional to 1 / units squared), and the points run almost parallel to it.
 
 # %%
 knots = torch.linspace(0, 6, 7)
@@ -1041,10 +1094,11 @@ right.legend()
 show(fig, "04_universal")
 
 # %% [markdown]
-# This is a case of the **universal approximation theorem**: for any
-# continuous target on a closed and bounded domain, and any wanted accuracy,
-# there is a network with one hidden layer that reaches it, if the activation
-# is continuous and not a polynomial (Leshno et al., 1993).
+# This is a case of the **universal approximation theorem**. Take any
+# continuous target (one without jumps) on a closed and bounded domain (such
+# as $0 \leq x \leq 6$), and any wanted accuracy. Some network with one hidden
+# layer reaches it, if the activation is continuous and not a polynomial, such
+# as $z^2$ (Leshno et al., 1993).
 #
 # Note what it does not say. It does not say how many units you need, nor
 # that training will find the weights. And outside the bounded domain it
@@ -1059,7 +1113,7 @@ with torch.no_grad():
 
 # %% [markdown]
 # Past the last knot the network goes straight on, and the sine turns back.
-# Networks trained on data behave in the same way: trust them inside the
+# Trained networks promise nothing there either: trust them at most inside the
 # range of the data they have seen.
 #
 # **How to choose sizes**
@@ -1067,7 +1121,7 @@ with torch.no_grad():
 # | Number | Set by |
 # |---|---|
 # | input size | the features in your data |
-# | output size | the task: 1 number, or one logit per class |
+# | output size | the task: 1 for a number or two classes, else 1 per class |
 # | hidden layers | begin with 1 or 2 |
 # | hidden sizes | begin with 16 to 128; grow while validation improves |
 #
@@ -1108,9 +1162,10 @@ class SimpleMLP(nn.Module):
         return self.fc2(hidden)
 
 # %% [markdown]
-# Build one for images of 28 by 28 pixels in ten classes. An image enters as
-# a flat row of 784 numbers. Printing a module lists what it found among its
-# attributes: `fc` stands for "fully connected".
+# Build one for images of 28 by 28 pixels in ten classes; random numbers stand
+# in for the images. An image enters as a flat row of 784 numbers. Printing a
+# module lists what it found among its attributes: `fc` stands for "fully
+# connected".
 
 # %%
 section("5. Defining a Neural Network in PyTorch (nn.Module)",
@@ -1138,9 +1193,9 @@ print(f"In all {by_numel} parameters, by hand and by numel")
 
 # %% [markdown]
 # Call the module, `model(x)`, rather than `model.forward(x)`. The call runs
-# `forward` and also the **hooks**, functions attached to watch a
-# layer. Calling `forward` yourself skips the module's own hooks
-# without a word.
+# `forward` and also the **hooks**, functions that you attach to a module to
+# watch its outputs. `model.forward(x)` skips the hooks of `model`, and nothing
+# tells you.
 
 # %%
 outputs_seen = []
@@ -1149,10 +1204,12 @@ handle = model.register_forward_hook(
 x = torch.rand(2, 784)
 model(x)
 print("Outputs the hook saw from model(x):", len(outputs_seen))
-model.forward(x)
-print("Outputs it saw from model.forward(x):", len(outputs_seen) - 1)
-handle.remove()
 assert len(outputs_seen) == 1
+outputs_seen.clear()
+model.forward(x)
+print("Outputs it saw from model.forward(x):", len(outputs_seen))
+assert not outputs_seen
+handle.remove()
 
 # %% [markdown]
 # A module's **`state_dict`** maps names to its parameters (and to buffers,
@@ -1194,12 +1251,17 @@ class MLP(nn.Module):
     leaves one linear layer; activation is a class such as nn.ReLU; dropout
     is the probability of dropping a hidden unit, from 0 up to 1.
     Shapes: (batch_size, in_features) in, (batch_size, out_features) out,
-    without an activation at the end. Raises ValueError for another width.
+    without an activation at the end.
+    Raises ValueError for another width, and TypeError for an activation that
+    is not a class.
     """
 
     def __init__(self, in_features, hidden_sizes, out_features,
                  activation=nn.ReLU, dropout=0.0):
         super().__init__()
+        if isinstance(activation, nn.Module):
+            raise TypeError("activation must be a class, such as nn.ReLU, "
+                            f"not {activation}")
         self.in_features = in_features
         sizes = [in_features, *hidden_sizes]
         layers = []
@@ -1211,7 +1273,7 @@ class MLP(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x):
-        if x.shape[-1] != self.in_features:
+        if x.shape[-1:] != (self.in_features,):
             raise ValueError(f"expected {self.in_features} features in the "
                              f"last dimension, got shape {tuple(x.shape)}")
         return self.layers(x)
@@ -1238,9 +1300,10 @@ print("MLP(784, [64, 32, 16], 10) maps", tuple(x.shape), "to",
 
 # %% [markdown]
 # Why `nn.Sequential` and not a plain Python list? `nn.Module` registers
-# layers only when they are attributes or sit in one of its own containers. A
-# plain list hides them from training, saving and moving to a GPU. Count the
-# parameters.
+# layers only when they are attributes or sit in one of its own containers,
+# such as `nn.Sequential` or `nn.ModuleList`, its list. A plain list hides
+# them from training, saving and moving to a GPU. Count the parameters of both
+# (counting needs no `forward`).
 
 # %%
 class PlainList(nn.Module):
@@ -1293,10 +1356,11 @@ assert first == second
 
 # %% [markdown]
 # Last, why do layers start with *random* weights? Suppose that all weights
-# start equal. Then all hidden units compute the same value, get the same
-# gradient and take the same step, so they stay equal for ever: sixteen units
-# do the work of one. Train two networks for some steps, one from equal
-# weights and one from random ones, and record the first layer.
+# and biases start equal. Then all hidden units compute the same value, get
+# the same gradient and take the same step, so they stay equal for ever:
+# sixteen units do the work of one. Train two networks for some steps, one
+# from equal numbers and one from random ones, and record the first layer.
+# Compare the errors in the end.
 
 # %%
 torch.manual_seed(5)
@@ -1313,18 +1377,20 @@ for start in ("equal", "random"):
         hidden_weights = network.layers[0].weight.detach().flatten()
         paths[start].append(hidden_weights.clone())
         network.zero_grad()
-        (network(X) - targets).square().mean().backward()
+        error = (network(X) - targets).square().mean()
+        error.backward()
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter -= 0.1 * parameter.grad
     spread = (hidden_weights.max() - hidden_weights.min()).item()
     print(f"{start:<6} start: the 16 first-layer weights differ by up to",
-          f"{spread:.4f}")
+          f"{spread:.4f}, error {error.item():.2f}")
     assert (spread == 0) == (start == "equal")
 
 # %% [markdown]
 # How to read the figure: each line is one hidden unit's weight as training
-# goes on. On the left there are sixteen lines, one on top of another.
+# goes on. On the left there are sixteen lines, one on top of another. On the
+# right the units stay apart, each with a share of the work.
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(8, 3.4), sharey=True)
@@ -1389,11 +1455,12 @@ print(f"Errors {errors.tolist()} give the same loss and gradient")
 # %%
 targets = torch.arange(8.0)
 predictions = targets.reshape(8, 1)  # perfect, as a column
-with warnings.catch_warnings(record=True) as caught:
+with warnings.catch_warnings(record=True) as caught:  # keep them in a list
     warnings.simplefilter("always")
     wrong = nn.MSELoss()(predictions, targets)
-print("MSE of perfect predictions, shapes (8, 1) and (8,):", wrong.item())
-print("The warning begins:", str(caught[0].message)[:25], "...")
+print("MSE of perfect predictions, shapes (8, 1) and (8,):", wrong.item(),
+      "over", (predictions - targets).numel(), "pairs")
+print("The warning:", str(caught[0].message)[:57], "...")
 
 # %% [markdown]
 # Give both the same shape, and perfect predictions have no loss.
@@ -1404,18 +1471,20 @@ print("MSE of perfect predictions, shapes (8, 1) and (8, 1):", right.item())
 assert wrong > 1 and right == 0
 
 # %% [markdown]
-# For classes, start from **likelihood**: a good model gives high probability
-# to what happened. The probability of all $N$ independent targets is the
-# product of each one's; its negative logarithm, averaged, is the
+# For classes, start from the **likelihood** $L$, the probability that the
+# model gives to what happened. For $N$ independent samples it is a product
+# ($\prod$), larger for a better model. The logarithm turns it into a sum, the
+# minus sign makes lower better, and the mean over the samples is the
 # **cross-entropy**:
 #
 # $$L = \prod_i p_{i, y_i}, \qquad
 # -\frac{1}{N} \log L = -\frac{1}{N} \sum_i \log p_{i, y_i}$$
 #
 # Here $p_{i, y_i}$ is the softmax probability of the right class of sample
-# $i$. The logarithm of a softmax is stable if you never form the softmax:
-# $\log p_k = z_k - \log \sum_j e^{z_j}$, where `torch.logsumexp` gives the
-# last term. Subtracting the largest logit first keeps all digits.
+# $i$, and $\log$ the natural logarithm. Never form the softmax itself:
+# $\log p_k = z_k - \log \sum_j e^{z_j}$, and `torch.logsumexp` gives the last
+# term without overflow. Subtract the largest logit first: if all logits are
+# large, their difference to the last term would lose digits.
 
 # %%
 def cross_entropy(logits, targets):
@@ -1429,8 +1498,9 @@ def cross_entropy(logits, targets):
     if logits.ndim != 2 or targets.shape != logits.shape[:1]:
         raise ValueError("logits must be (batch_size, num_classes) and "
                          "targets (batch_size,)")
-    if targets.dtype != torch.int64:
-        raise ValueError(f"targets must be int64, not {targets.dtype}")
+    if not logits.is_floating_point() or targets.dtype != torch.int64:
+        raise ValueError("logits must be floating point and targets int64, "
+                         f"not {logits.dtype} and {targets.dtype}")
     if len(targets) == 0 or targets.min() < 0 \
             or targets.max() >= logits.shape[1]:
         raise ValueError("there must be targets, from 0 to num_classes - 1")
@@ -1482,11 +1552,12 @@ print(f"and {twice:.4f} with one softmax too many")
 assert right < 1e-6 and twice > 0.5
 
 # %% [markdown]
-# Why not MSE between the probability $p$ of the right class and 1? Follow
-# the slope back to the logit. For two classes with $p = \sigma(z)$, the slope
-# of $-\log p$ is $p - 1$, largest where the model is most wrong. The slope of
-# $(1 - p)^2$ is $-2(1 - p)$ times the sigmoid's own slope $p(1 - p)$, and
-# nearly zero there: the worst mistakes hardly teach. Check both slopes.
+# Why not MSE between the probability $p$ of the right class and 1? Compare
+# the slopes in the logit, for two classes with $p = \sigma(z)$. Sigmoid's own
+# slope is $p(1 - p)$, so by the chain rule the slope of $-\log p$ is $p - 1$:
+# close to -1 where the model is most wrong. The slope of $(1 - p)^2$ is
+# $-2(1 - p)$ times $p(1 - p)$: close to 0 there, so the worst mistakes hardly
+# teach. Check both slopes.
 
 # %%
 z = torch.linspace(-8, 8, 321)
@@ -1502,8 +1573,8 @@ for name, slope in slopes.items():
 # %% [markdown]
 # How to read the figure: go from the right end of each panel (sure and
 # correct) to its left end (sure and wrong). Left panel: the cross-entropy
-# grows without limit. Right panel: at its left end, one slope is at full
-# strength and the other has died away.
+# grows without limit. Right panel: at its left end, the slope of the
+# cross-entropy is at full strength, and that of the squared error is near 0.
 
 # %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
@@ -1516,6 +1587,7 @@ for name, slope in slopes.items():
 right.set(title="Size of the slope at the logit", ylabel="size of the slope",
           xlabel="probability of the right class")
 left.legend()
+right.legend()
 show(fig, "06_cross_entropy")
 
 # %% [markdown]
@@ -1541,10 +1613,10 @@ print(f"Binary cross-entropy, by formula and by nn.BCELoss: {loss.item():.4f}")
 
 # %% [markdown]
 # Probabilities lose information. In 32 bits, $\sigma(200)$ is exactly 1, so
-# $\log(1 - p)$ is gone. Work with the logit instead. With $p = \sigma(z)$,
-# $-\log p$ is $\log(1 + e^{-z})$ and $-\log(1 - p)$ is $\log(1 + e^{z})$.
-# `torch.logaddexp(0, z)` computes such a term without overflow, as
-# $\log(e^{0} + e^{z})$.
+# $\log(1 - p)$ is minus infinity. Work with the logit instead. With
+# $p = \sigma(z)$, $-\log p$ is $\log(1 + e^{-z})$ and $-\log(1 - p)$ is
+# $\log(1 + e^{z})$. `torch.logaddexp(a, b)` is $\log(e^{a} + e^{b})$ without
+# overflow; with zeros for `a`, $e^{a}$ is the 1 you need.
 
 # %%
 def binary_cross_entropy_with_logits(logits, targets):
@@ -1558,7 +1630,7 @@ def binary_cross_entropy_with_logits(logits, targets):
     if logits.shape != targets.shape:
         raise ValueError(f"logits have shape {tuple(logits.shape)} but "
                          f"targets {tuple(targets.shape)}")
-    if targets.numel() == 0 or targets.min() < 0 or targets.max() > 1:
+    if targets.numel() == 0 or not ((targets >= 0) & (targets <= 1)).all():
         raise ValueError("there must be targets, from 0 to 1")
     zeros = torch.zeros_like(logits)
     losses = (targets * torch.logaddexp(zeros, -logits)
@@ -1583,16 +1655,16 @@ print(f"Agrees with nn.BCEWithLogitsLoss at each of {len(points)} logits")
 
 # %% [markdown]
 # Now the worst mistake a model can make: logit 200, which says "class 1, no
-# doubt", where the target is 0. `BCELoss` caps the
-# lost logarithm at 100, and the sigmoid's slope there is 0. Compare the
-# gradients that arrive. With 0 the model never learns from this mistake.
+# doubt", where the target is 0. `BCELoss` takes -100 in place of minus
+# infinity, and sigmoid's slope there is 0. Compare the gradients that arrive.
+# With 0 the model never learns from this mistake.
 
 # %%
 gradients = {}
 for name in ("BCELoss", "BCEWithLogitsLoss"):
     z = torch.tensor([200.0], requires_grad=True)
     outputs = torch.sigmoid(z) if name == "BCELoss" else z
-    loss = getattr(nn, name)()(outputs, torch.zeros(1))
+    loss = getattr(nn, name)()(outputs, torch.zeros(1))  # nn.BCELoss()(...)
     loss.backward()
     gradients[name] = z.grad.item()
     print(f"nn.{name}: loss {loss.item():.0f}, gradient {z.grad.item():.0f}")
@@ -1614,7 +1686,7 @@ except RuntimeError as error:
 # %% [markdown]
 # With integers it works. All logits are equal here, so each of the $C$
 # classes gets the probability $1 / C$, and the loss is $\log C$. Expect a
-# value near that from a new classifier, before training.
+# value near that from a new classifier, if its inputs are scaled.
 
 # %%
 loss = nn.CrossEntropyLoss()(torch.zeros(2, 3), torch.tensor([0, 1]))
@@ -1661,9 +1733,14 @@ torch.testing.assert_close(loss.item(), math.log(3), rtol=1e-6, atol=0.0)
 def ravine(point, curvatures=(1.0, 20.0)):
     """Return half the sum of curvature times coordinate squared.
 
-    Shapes: (2,) in, () out; more dimensions may stand in front.
+    Shapes: (2,) in, floating point, and () out; more dimensions may stand in
+    front. Raises ValueError for another last dimension.
     """
-    return 0.5 * (torch.tensor(curvatures) * point ** 2).sum(dim=-1)
+    curvatures = torch.as_tensor(curvatures, dtype=point.dtype,
+                                 device=point.device)
+    if point.shape[-1:] != curvatures.shape:
+        raise ValueError(f"the point has shape {tuple(point.shape)}")
+    return 0.5 * (curvatures * point ** 2).sum(dim=-1)
 
 # %% [markdown]
 # Take 40 steps with each of three learning rates. `backward()` leaves the
@@ -1712,8 +1789,8 @@ for learning_rate, path in paths.items():
 # How to read the figure: ellipses join points of equal loss, the cross is the
 # lowest point, and each dot is a step. Left: steps so short that 40 of them
 # do not arrive. Middle: it jumps across the steep direction at first, and
-# settles. Right: each jump lands further out, until the path leaves the
-# picture.
+# settles. Right: each jump lands further out along w2, until the path leaves
+# the picture.
 
 # %%
 w1, w2 = np.meshgrid(np.linspace(-10, 4, 80), np.linspace(-15, 15, 80))
@@ -1731,12 +1808,12 @@ axes[0].set_ylabel("w2")
 show(fig, "07_learning_rates")
 
 # %% [markdown]
-# The true loss averages over all samples. Must every step look at all of
+# The training loss averages over all samples. Must every step look at all of
 # them? **Stochastic gradient descent** (SGD) uses a random **mini-batch**
 # instead: its gradient is a noisy estimate of the full one. How noisy? Take a
 # linear model with squared error on 4,096 samples. The gradient for one
 # sample is twice its error times its inputs, so all of them fit in one line,
-# and the full gradient is their mean.
+# and the full gradient is their mean. (`unsqueeze(1)` makes a column.)
 
 # %%
 torch.manual_seed(7)
@@ -1749,14 +1826,15 @@ full_gradient = sample_gradients.mean(dim=0)
 print("One gradient per sample:", tuple(sample_gradients.shape))
 
 # %% [markdown]
-# Now draw 500 random batches of each size. Each size is four times the last,
-# so look at the ratio from one line to the next.
+# Now draw 500 random batches of each size (a sample may come twice). Each size
+# is four times the last, so look at the ratio from one line to the next.
 
 # %%
 batch_sizes, noise = [1, 4, 16, 64, 256], []
 for batch_size in batch_sizes:
-    chosen = torch.randint(4096, (500, batch_size))
-    gradients = sample_gradients[chosen].mean(dim=1)  # (500, 10)
+    chosen = torch.randint(4096, (500, batch_size))  # numbers of rows
+    # Indexing with them gives shape (500, batch_size, 10).
+    gradients = sample_gradients[chosen].mean(dim=1)
     distances = (gradients - full_gradient).norm(dim=1)
     noise.append(distances.square().mean().sqrt().item())
     print(f"batch size {batch_size:>3}: typical distance from the full",
@@ -1765,8 +1843,9 @@ assert all(1.8 < a / b < 2.2 for a, b in zip(noise, noise[1:]))
 
 # %% [markdown]
 # A batch four times as large halves the noise: it falls as one over the
-# square root of the size. But it costs four times the arithmetic, so many
-# rough steps beat few exact ones, up to the batch that fills your hardware.
+# square root of the size. But it costs four times the arithmetic, and four
+# rough steps often get further than one with half the noise. So make the batch
+# larger only until your hardware is busy.
 #
 # Back to the ravine. Its steep direction limits the step, and its gentle one
 # needs a long one. **Momentum** helps: keep a running sum $v$ of gradients
@@ -1784,9 +1863,13 @@ def sgd_step(parameter, velocity, learning_rate, momentum=0.0):
     The parameter holds its gradient in .grad. The velocity is a tensor of
     its shape, zeros before the first step, and is updated too. With
     momentum=0 it is plain SGD. Matches torch.optim.SGD.
+    Raises ValueError when there is no gradient or the shapes differ.
     Source: B. Polyak, "Some methods of speeding up the convergence of
     iteration methods", 1964.
     """
+    if parameter.grad is None or velocity.shape != parameter.shape:
+        raise ValueError("the parameter must have a gradient, and the "
+                         "velocity must have its shape")
     with torch.no_grad():
         # A name that ends in _ changes the tensor itself.
         velocity.mul_(momentum).add_(parameter.grad)
@@ -1795,7 +1878,7 @@ def sgd_step(parameter, velocity, learning_rate, momentum=0.0):
 # %% [markdown]
 # **Adam** gives each parameter its own step size. It keeps a running mean
 # $m$ of the gradient and $s$ of its square, and divides one by the root of
-# the other, so steep and gentle directions take steps of similar length:
+# the other, so a direction that is steep throughout gets no longer steps:
 #
 # $$m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad
 # s \leftarrow \beta_2 s + (1 - \beta_2)\, g^2$$
@@ -1803,9 +1886,10 @@ def sgd_step(parameter, velocity, learning_rate, momentum=0.0):
 # $$w \leftarrow w - \eta \,
 # \frac{m / (1 - \beta_1^t)}{\sqrt{s / (1 - \beta_2^t)} + \epsilon}$$
 #
-# Both means start at zero, and the divisors $1 - \beta^t$ at step $t$ make up
-# for that. $\beta_1$ and $\beta_2$ say how much of the old means stays, and
-# the small $\epsilon$ avoids a division by zero.
+# Both means start at zero, and the divisors make up for that: at step $t = 1$,
+# $m$ is $(1 - \beta_1)\, g$, and the division gives $g$. (Here $\beta^t$ is a
+# power.) $\beta_1$ and $\beta_2$ say how much of the old means stays, and the
+# small $\epsilon$ avoids a division by zero.
 
 # %%
 def adam_step(parameter, mean, mean_square, step, learning_rate=0.001,
@@ -1815,9 +1899,15 @@ def adam_step(parameter, mean, mean_square, step, learning_rate=0.001,
     The parameter holds its gradient in .grad. mean and mean_square are
     tensors of its shape, zeros before the first step, and are updated too.
     step counts from 1. Matches torch.optim.Adam.
+    Raises ValueError when there is no gradient, the shapes differ or step is
+    below 1.
     Source: D. Kingma and J. Ba, "Adam: a method for stochastic
     optimization", 2015.
     """
+    if parameter.grad is None or step < 1 or not (
+            mean.shape == mean_square.shape == parameter.shape):
+        raise ValueError("the parameter must have a gradient, both means its "
+                         f"shape, and step must be 1 or more: {step}")
     with torch.no_grad():
         mean.mul_(beta1).add_((1 - beta1) * parameter.grad)
         mean_square.mul_(beta2).add_((1 - beta2) * parameter.grad ** 2)
@@ -1841,9 +1931,9 @@ for name, path in paths.items():
     first, second = torch.zeros(2), torch.zeros(2)  # the running quantities
     optimizer = {"SGD": torch.optim.SGD([theirs], lr=0.09),
                  "Momentum": torch.optim.SGD([theirs], lr=0.03, momentum=0.8),
-                 "Adam": torch.optim.Adam([theirs], lr=0.5)}[name]
+                 "Adam": torch.optim.Adam([theirs], lr=0.7)}[name]
     for step in range(1, 41):
-        ours.grad = theirs.grad = None
+        ours.grad = theirs.grad = None  # clear both, as zero_grad() does
         (ravine(ours) + ravine(theirs)).backward()
         optimizer.step()
         if name == "SGD":
@@ -1851,7 +1941,7 @@ for name, path in paths.items():
         elif name == "Momentum":
             sgd_step(ours, first, 0.03, momentum=0.8)
         else:
-            adam_step(ours, first, second, step, 0.5)
+            adam_step(ours, first, second, step, 0.7)
         torch.testing.assert_close(ours, theirs)
         path.append(ours.detach().clone())
     print(f"{name:<8} agrees with torch.optim in all 40 steps; loss",
@@ -1859,9 +1949,10 @@ for name, path in paths.items():
 
 # %% [markdown]
 # How to read the figure: SGD jumps across the ravine and then creeps along
-# it; momentum swings, overshoots and comes back; Adam takes steps of similar
-# length in both directions. Each has a learning rate that suits it, so the
-# picture shows how they move, not which is best. (The w2 axis is stretched.)
+# it; momentum swings, overshoots and comes back; Adam starts with equal steps
+# in both directions, overshoots too and turns back. SGD does well because its
+# rate was chosen for curvatures that you know, so the picture shows how they
+# move, not which is best. (The w2 axis is stretched.)
 
 # %%
 w1, w2 = np.meshgrid(np.linspace(-10, 6, 80), np.linspace(-3, 3, 80))
@@ -1879,14 +1970,14 @@ show(fig, "07_trajectories")
 
 # %% [markdown]
 # On a real network nobody knows the curvatures. Find the learning rate by
-# trying: powers of ten, a short run each, and the final loss. Sweep it for a
-# small network that fits a sine. Look for the lowest loss, and for what comes
-# after it.
+# trying: a few rates, each three to ten times the last, a short run each.
+# Sweep it for a small network that fits a sine. Look for the lowest loss, and
+# for what comes after it.
 
 # %%
 X = torch.linspace(-3, 3, 256).reshape(-1, 1)
 targets = torch.sin(X)
-learning_rates = [0.0001, 0.001, 0.01, 0.03, 0.1, 0.2, 1.0]
+learning_rates = [0.0001, 0.001, 0.01, 0.03, 0.1, 0.3, 1.0]
 final_losses = []
 for learning_rate in learning_rates:
     torch.manual_seed(7)
@@ -1901,9 +1992,9 @@ for learning_rate in learning_rates:
     print(f"learning rate {learning_rate:<6}: loss {loss.item():.4f}")
 
 # %% [markdown]
-# How to read the figure: too small a rate has not arrived after 60 steps,
-# and too large a one never will. The best lies a little below where it
-# breaks. A cross at the top marks a loss that overflowed to infinity or NaN.
+# How to read the figure: too small a rate has not arrived at step 60, and too
+# large a one makes the loss overflow, to infinity or NaN, which a cross at
+# the top marks. Here the best of these rates is the last before it breaks.
 
 # %%
 fig, ax = plt.subplots(figsize=(6, 3.4))
@@ -1912,7 +2003,7 @@ for learning_rate, loss in zip(learning_rates, final_losses):
     if not math.isfinite(loss):
         ax.plot(learning_rate, 1, "X", color="C1", markersize=11)
 ax.set(title="Learning-rate sweep", xlabel="learning rate", ylim=(0.01, 1.2),
-       ylabel="loss after 60 steps", yticks=[0.01, 0.03, 0.1, 0.3, 1])
+       ylabel="loss at step 60", yticks=[0.01, 0.03, 0.1, 0.3, 1])
 for axis in (ax.xaxis, ax.yaxis):
     axis.set_major_formatter("{x:g}")
 ax.minorticks_off()
@@ -1944,7 +2035,7 @@ assert moved == []
 #
 # | Begin with | `lr` to try first | When |
 # |---|---|---|
-# | `Adam` | 0.001 (tiny networks: 0.01) | nearly always |
+# | `Adam` | 0.001 (tiny networks: 0.01) | nearly always; least tuning |
 # | `SGD`, `momentum=0.9` | 0.01 | you have time to tune |
 # | `SGD` | 0.1 | to understand what happens |
 #
@@ -1963,10 +2054,11 @@ assert moved == []
 # ## 8. The Training Loop: Forward and Backward Propagation
 #
 # `backward()` has done the hard part so far. What does it do? It applies the
-# **chain rule**, slopes along a path multiply, from the loss back to each
-# weight: this is **backpropagation**. In a linear layer, the gradient of the
-# outputs times the inputs is the gradient of the weights. Times the weights,
-# it is the gradient of the inputs, which goes to the layer before.
+# chain rule (slopes along a path multiply, and paths that meet add up) from
+# the loss back to each weight: this is **backpropagation**. Write `d_x` for
+# the slope of the loss in `x`. If `out = w * x + b`, the chain rule gives
+# `d_w = d_out * x`, which moves the weight, and `d_x = d_out * w`, which goes
+# to the layer before.
 #
 # Do it once by hand, for a network with one hidden tanh layer and MSE.
 # First forward, keeping each intermediate value. (`float64` is for a check
@@ -1987,16 +2079,17 @@ loss = ((predictions - targets) ** 2).mean()
 print(f"Loss, by hand: {loss.item():.4f}")
 
 # %% [markdown]
-# Then backward, in the opposite order. `d_x` stands for the gradient of the
-# loss with respect to `x`. The slope of tanh is $1 - \tanh^2$.
+# Then backward, in the opposite order. Each matrix product applies one of
+# those two rules to a whole layer, and adds up over the samples or the units.
+# The slope of tanh is $1 - \tanh^2$.
 
 # %%
 d_predictions = 2 * (predictions - targets) / len(X)
 d_W2 = d_predictions.T @ hidden  # (1, 4) @ (4, 3)
 d_b2 = d_predictions.sum(dim=0)  # every sample adds its share
-d_hidden = d_predictions @ W2
+d_hidden = d_predictions @ W2  # (4, 1) @ (1, 3)
 d_sums = d_hidden * (1 - hidden ** 2)  # before the tanh
-d_W1 = d_sums.T @ X
+d_W1 = d_sums.T @ X  # (3, 4) @ (4, 2)
 d_b1 = d_sums.sum(dim=0)
 print(f"Gradient of the loss with respect to W1, by hand:\n{d_W1}")
 
@@ -2087,7 +2180,7 @@ for placement in ("first", "last"):
         if placement == "last":
             optimizer.zero_grad()
     results.append(model.state_dict())
-    print(f"zero_grad() {placement}: loss after 50 steps {loss.item():.4f}")
+    print(f"zero_grad() {placement}: loss at step 50 {loss.item():.4f}")
 torch.testing.assert_close(*results)
 
 # %% [markdown]
@@ -2103,7 +2196,8 @@ class ArrayDataset(Dataset):
 
     Shapes: X (num_samples, in_features); y has num_samples entries. Each
     item is a float32 row and a target with the dtype of y: pass int64 for
-    classes and float32 for regression.
+    classes and float32 for regression. Items may share memory with X and y:
+    do not change them in place.
     Raises ValueError when the lengths differ.
     """
 
@@ -2147,9 +2241,10 @@ class TensorBatches:
 
     Each pass yields tuples with one slice of every tensor, (batch_size, ...),
     the last slice perhaps shorter; with shuffle=True each pass has a new
-    order, the same for all the tensors.
+    order, the same for all the tensors. Slices may share memory with the
+    tensors: do not change them in place.
     Raises ValueError unless the tensors have one length, above zero, and
-    batch_size is at least 1.
+    batch_size is a whole number, at least 1.
     """
 
     def __init__(self, *tensors, batch_size, shuffle=False):
@@ -2157,10 +2252,11 @@ class TensorBatches:
         if not lengths or min(lengths) == 0 or len(set(lengths)) > 1:
             raise ValueError("tensors must have one length, above zero; "
                              f"they have {lengths}")
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be 1 or more: {batch_size}")
+        if batch_size < 1 or batch_size != int(batch_size):
+            raise ValueError("batch_size must be a whole number, 1 or more: "
+                             f"{batch_size}")
         self.tensors = tensors
-        self.batch_size, self.shuffle = batch_size, shuffle
+        self.batch_size, self.shuffle = int(batch_size), shuffle
 
     def __len__(self):
         return math.ceil(len(self.tensors[0]) / self.batch_size)
@@ -2170,6 +2266,7 @@ class TensorBatches:
         if self.shuffle:
             order = torch.randperm(len(tensors[0])).to(tensors[0].device)
             tensors = [t.index_select(0, order) for t in tensors]
+        # Cut each tensor into slices; zip puts the matching ones together.
         return zip(*(tensor.split(self.batch_size) for tensor in tensors))
 
 # %% [markdown]
@@ -2187,11 +2284,13 @@ for (X1, y1), (X2, y2) in zip(by_loader, by_slices):
 print(f"DataLoader and TensorBatches give the same {len(by_slices)} batches")
 
 # %% [markdown]
-# Which parts of a training program can be left out? Find out: run it
-# once whole and five times without one part, on two half-moons of points that
-# interlock. The data is awkward on purpose: sorted by class, and its second
-# feature multiplied by ten. The network has
-# dropout, so `eval()` matters.
+# Which parts of a training program can be left out? Find out: run it once
+# whole and five times without one part, on two half-moons of points that
+# interlock. Measure the **accuracy**, the share of right answers, on 200
+# points kept out of training. The data is awkward on purpose: sorted by class,
+# and its second feature multiplied by ten. **Scaling** undoes that: subtract
+# each feature's mean, and divide by its standard deviation, the typical
+# distance from the mean. The network has dropout, so `eval()` matters.
 
 # %%
 X, y = datasets.make_moons(n_samples=600, noise=0.15, random_state=8)
@@ -2201,6 +2300,7 @@ X_train, X_test, y_train, y_test = train_test_split(
 in_order = np.argsort(y_train, kind="stable")  # sorted by class
 X_train, y_train = X_train[in_order], torch.tensor(y_train[in_order])
 scaler = StandardScaler().fit(X_train)  # measures mean and deviation
+test_targets = torch.tensor(y_test)
 
 curves, accuracies = {}, {}
 for left_out in ("nothing", "zero_grad()", "step()", "shuffling", "scaling",
@@ -2229,7 +2329,7 @@ for left_out in ("nothing", "zero_grad()", "step()", "shuffling", "scaling",
     if left_out != "eval()":
         model.eval()
     with torch.no_grad():
-        correct = model(test_inputs).argmax(dim=1) == torch.tensor(y_test)
+        correct = model(test_inputs).argmax(dim=1) == test_targets
     accuracies[left_out] = correct.float().mean().item()
 
 print("Left out       last training loss   accuracy on 200 new points")
@@ -2242,14 +2342,15 @@ assert accuracies["nothing"] == max(accuracies.values())
 # %% [markdown]
 # Read the table with the figure below it. Without `step()` the loss stays
 # where it began. Without `zero_grad()` old gradients keep pushing, and the
-# loss leaves the picture (accuracy hides how bad it is). Without scaling the
-# large feature makes the steps too long, and the loss stays higher. Without
+# loss leaves the picture (accuracy hides how bad it is). Without scaling no
+# one learning rate suits both features, and the loss stays higher. Without
 # shuffling the network sees one class for half an epoch, then the other, and
 # learns less. Without `eval()` training is the same as with it, so it has no
 # line; the answers suffer.
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 3.6))
+# Five markers: zip stops before the sixth curve, "eval()".
 for (left_out, curve), marker in zip(curves.items(), "osv^D"):
     ax.semilogy(range(1, 9), curve, marker=marker, markersize=5,
                 label=f"{left_out} left out")
@@ -2298,12 +2399,14 @@ def split_in_three(X, y, random_state, stratify=None):
     (X_train, X_val, X_test), (y_train, y_val, y_test). Pass stratify=y for
     classes, to keep their proportions; random_state fixes the choice.
     """
-    X_rest, X_test, y_rest, y_test = train_test_split(
-        X, y, test_size=0.2, random_state=random_state, stratify=stratify)
+    groups = y if stratify is None else stratify
+    X_rest, X_test, y_rest, y_test, groups, _ = train_test_split(
+        X, y, groups, test_size=0.2, random_state=random_state,
+        stratify=stratify)
     X_train, X_val, y_train, y_val = train_test_split(
         X_rest, y_rest, test_size=0.25,  # a quarter of the 80 % left
         random_state=random_state,
-        stratify=None if stratify is None else y_rest)
+        stratify=None if stratify is None else groups)
     return (X_train, X_val, X_test), (y_train, y_val, y_test)
 
 # %% [markdown]
@@ -2312,16 +2415,19 @@ def split_in_three(X, y, random_state, stratify=None):
 
 # %%
 def to_tensors(arrays, device="cpu", dtype=torch.float32):
-    """Turn arrays into a list of tensors of one dtype on one device."""
+    """Turn arrays into a list of tensors of one dtype on one device.
+
+    A tensor may share memory with its array: do not change it in place.
+    """
     return [torch.as_tensor(array, dtype=dtype).to(device)
             for array in arrays]
 
 # %% [markdown]
 # The data is `make_moons`: two interlocking half-circles, with noise, that no
 # line can separate. Networks learn best from features of similar size near
-# zero, so subtract the mean and divide by the standard deviation
-# (`StandardScaler` does). Both come from the **training set only**: a number
-# taken from the other sets would carry knowledge of them into training.
+# zero, so scale them, as in Section 8. Mean and deviation come from the
+# **training set only**: a number taken from the other sets would carry
+# knowledge of them into training.
 
 # %%
 section("9. Building and Training Your First Neural Network in PyTorch",
@@ -2336,7 +2442,7 @@ print("Training inputs", tuple(X_train.shape), "targets", tuple(y_train.shape))
 
 # %% [markdown]
 # Look at the means. Those of the training set are 0 by construction, and the
-# others only nearly so: that is how it should look. All six tensors now live
+# others only nearly so: that is how it should look. All the tensors now live
 # on the device, and the batches will be slices of them.
 
 # %%
@@ -2362,13 +2468,14 @@ for name, model in models.items():
 
 # %% [markdown]
 # **Step 3: define the loss and the optimizer.** The table in Section 6 says
-# `BCEWithLogitsLoss` for two classes, and the one in Section 7 says Adam. A
-# network this small can take a larger rate than the table's. Make the
-# optimizer after the model is on its device. (Both lines stand just before
-# the training, below.)
+# `BCEWithLogitsLoss` for two classes, and the one in Section 7 says Adam. Ten
+# epochs are few, so take larger rates than the table's. (To find one for your
+# data, sweep as in Section 7 and compare validation losses.) Make the
+# optimizer after the model is on its device. Both lines stand before the
+# training, below.
 #
-# **Step 4: implement the training loop.** `fit` is the five lines of Section
-# 8 inside two loops, over epochs and over batches, with what real training
+# **Step 4: implement the training loop.** `fit` is the heart of Section 8
+# inside two loops, over epochs and over batches, with what real training
 # needs: validation after each epoch, and the best weights kept.
 #
 # Reading a number from a GPU makes Python wait until the GPU has finished its
@@ -2380,14 +2487,16 @@ def fit(model, train_batches, val_batches, loss_fn, optimizer, num_epochs,
         device="cpu", log_every=0):
     """Train a model and leave it with the weights of its best epoch.
 
-    Both batches arguments are iterables of (inputs, targets), such as a
-    DataLoader, each tensor with the samples in its first dimension; loss_fn
-    averages over them. The best epoch has the lowest validation loss. The
-    model must be on the device. log_every=n prints every n-th epoch.
+    Both batches arguments yield (inputs, targets) anew in each epoch, such as
+    a DataLoader or a list (not a generator), each tensor with the samples in
+    its first dimension; loss_fn averages over them. The best epoch has the
+    lowest validation loss. The model must be on the device. log_every=n
+    prints every n-th epoch.
     Returns {"train_loss": [...], "val_loss": [...]}, the mean loss per sample
     for each epoch; the training loss is taken while the weights move.
     Raises ValueError when there are no batches or a loss is not finite. The
-    best weights so far are kept then too, and when you interrupt it.
+    best weights so far are kept then too, and when you interrupt it, and
+    every layer is back in the mode it was in.
     """
     def mean_loss(batches, training):
         model.train(training)  # False is eval()
@@ -2400,14 +2509,18 @@ def fit(model, train_batches, val_batches, loss_fn, optimizer, num_epochs,
                     optimizer.zero_grad()
                     loss.backward()
                     optimizer.step()
-                total += loss.detach() * len(inputs)  # from mean to sum
+                # From mean to sum; not +=, which would round float64.
+                total = total + loss.detach() * len(inputs)
                 count += len(inputs)
         if count == 0:
-            raise ValueError("there are no batches to learn from")
+            name = "train_batches" if training else "val_batches"
+            raise ValueError(f"there are no batches in {name} (a generator "
+                             "is empty after one epoch: pass a list)")
         return total / count
 
     history = {"train_loss": [], "val_loss": []}
-    mode, best_loss = model.training, math.inf
+    modes = [(module, module.training) for module in model.modules()]
+    best_loss = math.inf
     best_weights = copy.deepcopy(model.state_dict())  # else they would move
     try:
         for epoch in range(1, num_epochs + 1):
@@ -2417,7 +2530,8 @@ def fit(model, train_batches, val_batches, loss_fn, optimizer, num_epochs,
             if not math.isfinite(train_loss + val_loss):
                 raise ValueError(
                     f"the loss is not finite in epoch {epoch}: look for NaN "
-                    "in the data, or try a lower learning rate")
+                    "in the data, or try a lower learning rate, each with a "
+                    "new optimizer (this one may hold NaN)")
             history["train_loss"].append(train_loss)
             history["val_loss"].append(val_loss)
             if val_loss < best_loss:
@@ -2427,8 +2541,9 @@ def fit(model, train_batches, val_batches, loss_fn, optimizer, num_epochs,
                 print(f"epoch {epoch:>3}: training loss {train_loss:.4f}, "
                       f"validation loss {val_loss:.4f}")
     finally:
+        for module, mode in modes:
+            module.training = mode
         model.load_state_dict(best_weights)
-        model.train(mode)
     return history
 
 # %% [markdown]
@@ -2475,7 +2590,9 @@ for name, model in models.items():
 # still falls, the network is learning its samples by heart, which is called
 # **overfitting**. Single
 # jumps are noise; a lasting rise is not. The marker is the best epoch, whose
-# weights `fit` kept.
+# weights `fit` kept. Compare the panels: the network's losses end at about
+# half of the baseline's, and its validation loss jumps but does not rise for
+# good.
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharex=True, sharey=True)
@@ -2491,8 +2608,8 @@ axes[0].set_ylabel("loss")
 show(fig, "09_learning_curves")
 
 # %% [markdown]
-# **Step 5: evaluate the model.** **Accuracy** is the share of right answers.
-# A logit above 0 is a probability above one half, and means class 1.
+# **Step 5: evaluate the model.** For the accuracy you need answers: a logit
+# above 0 is a probability above one half, and means class 1.
 
 # %%
 def binary_accuracy(logits, targets):
@@ -2500,13 +2617,15 @@ def binary_accuracy(logits, targets):
 
     Shapes: two tensors of the same shape, the targets 0 or 1; they may be
     on different devices. A logit that is NaN is wrong. Raises ValueError
-    when the shapes differ or there are no targets.
+    when the shapes differ, there are no targets or one is not 0 or 1.
     """
     if logits.shape != targets.shape or targets.numel() == 0:
-        raise ValueError(f"logits have shape {tuple(logits.shape)} and "
-                         f"targets {tuple(targets.shape)}")
+        raise ValueError("logits and targets must have one shape, not empty: "
+                         f"{tuple(logits.shape)}, {tuple(targets.shape)}")
     logits, targets = logits.cpu(), targets.cpu()
-    right = torch.where(targets > 0.5, logits > 0, logits <= 0)
+    if not ((targets == 0) | (targets == 1)).all():
+        raise ValueError("targets must be 0 or 1")
+    right = torch.where(targets == 1, logits > 0, logits <= 0)
     return right.float().mean().item()
 
 # %% [markdown]
@@ -2525,8 +2644,9 @@ print(f"network: test accuracy {binary_accuracy(logits, y_test):.3f}")
 # One run is one draw of the initial weights and of the order of the batches.
 # Give the range over several seeds with the mean, or a lucky seed will pass
 # for a better method. And 200 test points are a small sample: the standard
-# error $\sqrt{p(1 - p)/N}$ says by how much the accuracy $p$ would typically
-# differ with other points. (The later runs here are single ones.)
+# error $\sqrt{p(1 - p)/N}$ says how far the accuracy $p$ typically lies from
+# the one on endlessly many points. Compare it with the range over the seeds:
+# here the choice of points matters more. (The later runs are single ones.)
 
 # %%
 accuracies = []
@@ -2545,13 +2665,13 @@ print(f"standard error from {len(y_test)} test points:",
       f"{math.sqrt(mean * (1 - mean) / len(y_test)):.3f}")
 
 # %% [markdown]
-# What does the network look like while it learns? Train a fresh one in
-# stages, each of which ends with the best weights so far, and ask it each
-# time about a grid of points. How to read the
-# figure: the shade is the probability of class 1, from blue (0) to
-# red (1), the black line is where it
-# is one half, and the points are training data. The line starts out nearly
-# straight, like the baseline's, and then bends around the moons.
+# What does the network look like while it learns? Train a fresh one in three
+# stages of 1, 2 and 7 epochs. Each goes on from the last, and `fit` leaves the
+# best weights of the stage. Then ask the network about a grid of points. How
+# to read the figure: the shade is the probability of class 1, from blue (0) to
+# red (1), the black line is where it is one half, and the points are training
+# data. The line starts out nearly straight, like the baseline's, and then
+# bends around the moons.
 
 # %%
 torch.manual_seed(9)
@@ -2562,7 +2682,8 @@ x1, x2 = np.meshgrid(np.linspace(-3, 3, 80), np.linspace(-3, 3, 80))
 grid = torch.tensor(np.stack([x1, x2], axis=-1), dtype=torch.float32)
 
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.3), sharex=True, sharey=True)
-for ax, num_epochs, total in zip(axes, [1, 2, 7], [1, 3, 10]):
+titles = ["After 1 epoch", "2 epochs later", "7 epochs later"]
+for ax, num_epochs, title in zip(axes, [1, 2, 7], titles):
     fit(model, train_batches, val_batches, loss_fn, optimizer, num_epochs,
         device)
     p = torch.sigmoid(predict(model, grid, device)).squeeze(-1).numpy()
@@ -2570,7 +2691,7 @@ for ax, num_epochs, total in zip(axes, [1, 2, 7], [1, 3, 10]):
               extent=(-3, 3, -3, 3), aspect="auto")
     ax.contour(x1, x2, p, levels=[0.5], colors="black")
     scatter_classes(ax, X_train.cpu(), y_train.cpu().flatten(), size=2)
-    ax.set(title=f"Best up to epoch {total}", xlabel="feature 1 (scaled)",
+    ax.set(title=title, xlabel="feature 1 (scaled)",
            xticks=[-2, 0, 2], yticks=[-2, 0, 2])
 axes[0].set_ylabel("feature 2 (scaled)")
 show(fig, "09_boundary")
@@ -2599,16 +2720,17 @@ ax.set(title="Confusion matrix, test set", xlabel="predicted class",
 show(fig, "09_confusion_matrix")
 
 # %% [markdown]
-# **Save and reload.** Save the `state_dict`, not the model object, and with
-# it what else a prediction needs: the scaling. `map_location="cpu"` loads a
-# file written on a GPU on any machine. `weights_only=True`, where PyTorch
-# knows it (1.13 or newer), is meant to refuse files that carry code; load
-# only files you trust all the same. The folder here is a temporary one; keep
-# your file where you like.
+# **Save and reload.** Save the `state_dict` (a saved model object stops
+# loading when its class moves), and with it what else a prediction needs: the
+# scaling. `map_location="cpu"` loads a file written on a GPU on any machine.
+# A file can carry code that runs when you load it. `weights_only=True`, where
+# PyTorch knows it (1.13 or newer), is meant to refuse such files; load only
+# files you trust all the same. The folder here is a temporary one.
 
 # %%
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder, "moons.pt")
+    # In scikit-learn, a final _ marks what fit() measured.
     torch.save({"model": models["network"].state_dict(),
                 "mean": torch.tensor(scaler.mean_),
                 "scale": torch.tensor(scaler.scale_)}, path)
@@ -2644,21 +2766,33 @@ print(f"Point {new_point[0].tolist()}: probability of class 1 is",
 
 # %% [markdown]
 # **The same loop, ten classes.** scikit-learn brings 1,797 real handwritten
-# digits, 8 by 8 pixels with values from 0 to 16. What changes? Ten logits,
-# `CrossEntropyLoss`, and integer targets of shape `(N,)`. `fit` stays as it
-# is. Dividing by 16 uses no sample, so it needs no training set.
+# digits, 8 by 8 pixels with values from 0 to 16. (The same few people wrote
+# all of them, so a test set taken from them says little about a stranger's
+# hand.)
 
 # %%
 digits = datasets.load_digits()
+count, height, width = digits.images.shape
+print(f"digits: {count} images, {height} by {width} pixels, values from",
+      f"{digits.data.min():.0f} to {digits.data.max():.0f}")
+
+# %% [markdown]
+# What changes? Ten logits, `CrossEntropyLoss`, and integer targets of shape
+# `(N,)`. `fit` stays as it is. You know the largest value, 16, without a look
+# at any sample, so you may divide by it before the split.
+
+# %%
 X_parts, y_parts = split_in_three(digits.data / 16, digits.target,
                                   random_state=9, stratify=digits.target)
 X_train, X_val, X_test = to_tensors(X_parts, device)
 y_train, y_val, y_test = to_tensors(y_parts, device, dtype=torch.int64)
-print("digits: training inputs", tuple(X_train.shape), "targets",
+print("Training inputs", tuple(X_train.shape), "targets",
       tuple(y_train.shape))
 
 # %% [markdown]
-# Train with `fit` and watch both losses.
+# Train with `fit` and watch both losses. At first the validation loss can be
+# the lower one: `fit` averages the training loss over an epoch in which the
+# network still improves, and the two sets hold different samples.
 
 # %%
 torch.manual_seed(9)
@@ -2683,6 +2817,7 @@ for name, inputs, targets in [("validation", X_val, y_val),
 # %% [markdown]
 # Always look at the wrong answers: they show faults in the data that no
 # average does. Since you may act on what you see, look at the validation set.
+# How to read the figure: "1 read as 8" is a 1 that the network takes for an 8.
 
 # %%
 answers, truth = predict(model, X_val, device).argmax(dim=1), y_val.cpu()
@@ -2692,7 +2827,7 @@ for ax, index in zip(axes, wrong):
     ax.imshow(X_val[index].cpu().numpy().reshape(8, 8), cmap="gray_r")
     ax.set_title(f"{truth[index]} read as {answers[index]}", fontsize=11)
     ax.axis("off")
-fig.suptitle("Six validation digits that the network gets wrong")
+fig.suptitle("The first six validation digits that the network gets wrong")
 fig.subplots_adjust(top=0.72, bottom=0.02, left=0.02)
 show(fig, "09_wrong_digits")
 
@@ -2715,8 +2850,8 @@ print("friedman1: training inputs", tuple(X_train.shape), "targets",
 # %% [markdown]
 # Baseline and network run through the same lines. The outputs are in scaled
 # units; `inverse_transform` takes them back to the targets' own units before
-# they are judged. $R^2$ says which share of the targets' variance the model
-# explains: 1 is perfect, and 0 is no better than always giving the mean.
+# they are judged. $R^2$ is 1 minus the MSE divided by the MSE of always giving
+# the mean of the targets: 1 is perfect, and 0 is no better than that mean.
 
 # %%
 for name, hidden_sizes in [("linear baseline", []), ("network", [64])]:
@@ -2730,26 +2865,27 @@ for name, hidden_sizes in [("linear baseline", []), ("network", [64])]:
     print(f"{name}: validation R2 {r2_score(y_parts[1], outputs):.3f}")
 
 # %% [markdown]
-# The loop has left the network in `model`, trained last. Now, once, the test
-# set.
+# The loop has left the network in `model`, trained last, and its answers in
+# `outputs`. How to read the figure: each point is a validation sample, and the
+# dashed line is where truth and prediction agree. Noise scatters the points up
+# and down. A bend would mean a pattern that the network has missed.
+
+# %%
+fig, ax = plt.subplots(figsize=(4.5, 4))
+ax.plot(outputs, y_parts[1], "o", markersize=4)
+ax.axline((0, 0), slope=1, color="black", linestyle="--")
+ax.set(title="Regression: truth against prediction",
+       xlabel="predicted value", ylabel="true value",
+       xlim=(0, 30), ylim=(0, 30))
+fig.subplots_adjust(left=0.14)
+show(fig, "09_regression")
+
+# %% [markdown]
+# The points follow the line. Now, once, the test set.
 
 # %%
 outputs = y_scaler.inverse_transform(predict(model, X_test, device))
 print(f"network: test R2 {r2_score(y_parts[2], outputs):.3f}")
-
-# %% [markdown]
-# How to read the figure: each point is a test sample, and the dashed line is
-# where prediction and truth agree. Look for a bend, which would mean a
-# pattern that the network has missed.
-
-# %%
-fig, ax = plt.subplots(figsize=(4.5, 4))
-ax.plot(y_parts[2], outputs, "o", markersize=4)
-ax.axline((0, 0), slope=1, color="black", linestyle="--")
-ax.set(title="Regression: truth against prediction", xlabel="true value",
-       ylabel="predicted value", xlim=(0, 28), ylim=(0, 28))
-fig.subplots_adjust(left=0.14)
-show(fig, "09_regression")
 
 # %% [markdown]
 # **Where does the time go?** When training is slow, people blame the device.
@@ -2759,7 +2895,7 @@ show(fig, "09_regression")
 # - A GPU is handed its work and Python goes on at once. Wait for the result
 #   before you read the clock, or you time the asking. Reading a number waits,
 #   on any device; `torch.cuda.synchronize()` does so for an NVIDIA GPU.
-# - Other programs make a run slower, never faster. Take the fastest.
+# - Other programs mostly make a run slower. Take the fastest of a few.
 
 # %%
 def steps_per_second(model, batches, loss_fn, device="cpu", repeats=2):
@@ -2767,12 +2903,12 @@ def steps_per_second(model, batches, loss_fn, device="cpu", repeats=2):
 
     batches yields (inputs, targets) and has a length, the steps per pass;
     the model must be on the device, and a copy of it is trained. The speed
-    is that of the fastest of several passes, after one to warm up.
-    Raises ValueError when there are no batches.
+    is that of the fastest of the repeats, after one pass to warm up.
+    Raises ValueError when there are no batches or no repeats.
     """
-    if len(batches) == 0:
-        raise ValueError("there are no batches to time")
-    model = copy.deepcopy(model)
+    if len(batches) == 0 or repeats < 1:
+        raise ValueError("there are no batches to time, or no repeats")
+    model = copy.deepcopy(model).train()
     optimizer = torch.optim.Adam(model.parameters())
     seconds = []
     for _ in range(repeats + 1):
@@ -2796,13 +2932,15 @@ def steps_per_second(model, batches, loss_fn, device="cpu", repeats=2):
 
 # %%
 torch.manual_seed(9)
-X, y = torch.randn(1024, 20), torch.randint(0, 4, (1024,))
+X, y = torch.randn(2048, 20), torch.randint(0, 4, (2048,))
 dataset, loss_fn = ArrayDataset(X, y), nn.CrossEntropyLoss()
-numbers = BatchSampler(RandomSampler(dataset), batch_size=512, drop_last=False)
+numbers = BatchSampler(RandomSampler(dataset), 1024, drop_last=False)
+# batch_size=None: the sampler yields whole batches, as lists of numbers.
 loader = DataLoader(dataset, sampler=numbers, batch_size=None)
 served = [X_batch for X_batch, y_batch in loader]
 print("Batches of shapes", [tuple(X_batch.shape) for X_batch in served])
-torch.testing.assert_close(torch.cat(served).sum(dim=0), X.sum(dim=0))
+in_order, _ = torch.cat(served).sort(dim=0)
+assert torch.equal(in_order, X.sort(dim=0).values)
 
 # %% [markdown]
 # Now train the same network on each, on the CPU, and on your GPU if there is
@@ -2819,7 +2957,8 @@ speeds = {}
 for place in places:
     model = MLP(20, [64, 64], 4).to(place)
     for batch_size in batch_sizes:
-        numbers = BatchSampler(RandomSampler(dataset), batch_size, False)
+        numbers = BatchSampler(RandomSampler(dataset), batch_size,
+                               drop_last=False)
         for way, batches in zip(ways, [
                 DataLoader(dataset, batch_size, shuffle=True),
                 DataLoader(dataset, sampler=numbers, batch_size=None),
@@ -2832,9 +2971,11 @@ for place in places:
         print(f"{place:<6}{way:<16}" + "".join(row))
 
 # %% [markdown]
-# Read down a column: the arithmetic is the same in all three rows, and the
-# rest is packaging. Where the first row is far below the third, most of the
-# time goes into fetching, and a faster device would not help.
+# Read down a column, not along a row: a step on a larger batch does more work.
+# Within a column the arithmetic is the same, and the rest is fetching (and, on
+# a GPU, copying to it). Where the first row is below half of the third, most
+# of the time goes there, and a faster GPU helps little. A batch sampler or
+# `TensorBatches` does.
 #
 # Next, vary the arithmetic. Each call to a GPU has a fixed cost, which a
 # small network cannot pay back; wide layers can.
@@ -2853,11 +2994,12 @@ for place in places:
     print(f"{place:<22}" + "".join(row))
 
 # %% [markdown]
-# How to read the figure: higher is faster, and each mark on the vertical axis
-# is ten times the one below. In the panels on batches, the gap between the
-# lines is what fetching costs; it widens with the batch. In the last panel
-# there is a line for each device. If you have a GPU, look for the width at
-# which its line crosses the CPU's: below it, the CPU is the faster one.
+# How to read the figure: compare lines at one batch size; the higher one is
+# faster, and each mark on the vertical axis is ten times the one below. In
+# the panels on batches, the gap between the lines is the share of the time
+# that fetching takes; it widens with the batch. In the last panel there is a
+# line for each device. If you have a GPU, look for the width at which its line
+# crosses the CPU's, if it does: below it, the CPU is the faster one.
 
 # %%
 fig, axes = plt.subplots(1, len(places) + 1, figsize=(9, 3.4), sharey=True)
@@ -2886,19 +3028,22 @@ show(fig, "09_steps_per_second")
 # |---|---|
 # | both losses stay high | more units, another learning rate |
 # | training low, validation high | more data, dropout, fewer units |
-# | no better than the baseline | 10 samples: does the loss reach 0? |
-# | validation good, test poor | a new test set, fewer choices |
+# | no better than the baseline | learn 10 samples by heart; if not, a bug |
+# | validation good, test poor | a new test set; compare fewer models |
 #
 # **Exercise 9.** Overfit on purpose: train `MLP(2, [256, 256], 1)` on the
 # first 20 samples of the moons' training set, all in one batch, for 100
-# epochs with Adam at 0.001, and plot both losses. *Expect the training loss
-# to come close to 0, and the validation loss to fall at first and then rise.*
+# epochs with Adam at 0.001, and plot both losses. (`X_train` and `X_val` hold
+# other data by now: make the moons again first.) *Expect the training loss to
+# come close to 0, and the validation loss to fall at first and then rise.*
 
 # %% [markdown]
 # ## Recap
 #
 # The whole subject on one screen, and below it the smallest program that
-# holds it all.
+# trains a network. It leaves out mini-batches and validation. Its two classes
+# are about equally likely, so a network that knows nothing has a loss of
+# log 2, about 0.7: look for a much lower one.
 #
 # | Where | Take |
 # |---|---|
@@ -2921,17 +3066,17 @@ show(fig, "09_steps_per_second")
 # | 1 | no activation between layers | no better than a linear model |
 # | 2 | softmax before `CrossEntropyLoss` | loss stays well above 0 |
 # | 3 | sigmoid and `BCELoss` | worst mistakes have gradient 0 |
-# | 4 | shapes (N, 1) and (N,) | a warning, a loss that means nothing |
+# | 4 | shapes (N, 1) and (N,) in `MSELoss` | a warning, a wrong loss |
 # | 5 | `zero_grad()` forgotten | loss jumps or explodes |
 # | 6 | `step()` forgotten, or the wrong model's optimizer | loss stays flat |
-# | 7 | `eval()` forgotten | another answer each time |
+# | 7 | `eval()` forgotten, with dropout | another answer each time |
 # | 8 | features not scaled | slow or unsteady learning |
 # | 9 | sorted data not shuffled | higher loss, lower accuracy |
 # | 10 | layers in a plain list | fewer parameters than you count |
 
 # %%
 section("Recap",
-        "The smallest program that holds it all.")
+        "The smallest program that trains a network.")
 torch.manual_seed(0)
 inputs = torch.rand(256, 2)
 targets = (inputs[:, 0] > inputs[:, 1]).long()  # is the first one larger?
@@ -2944,7 +3089,9 @@ for epoch in range(100):
     loss = loss_fn(outputs, targets)  # 3. loss
     loss.backward()                  # 4. backward
     optimizer.step()                 # 5. step
-print(f"The five lines, 100 times: loss {loss.item():.4f}")
+print(f"The five lines, 100 times: last loss {loss.item():.4f},",
+      f"where knowing nothing gives {math.log(2):.1f}")
+assert loss.item() < math.log(2) / 2
 
 # %% [markdown]
 # ## Where to go next
@@ -3025,13 +3172,15 @@ assert output.tolist() == [2.0, 1.0, 1.0, 0.0]
 
 # %%
 counts = [p.numel() for p in MLP(10, [20, 30], 5).parameters()]
-print(f"Solution 5: {' + '.join(map(str, counts))} = {sum(counts)}")
-assert sum(counts) == 11 * 20 + 21 * 30 + 31 * 5 == 1005
+layers = [weights + biases
+          for weights, biases in zip(counts[::2], counts[1::2])]
+print(f"Solution 5: {' + '.join(map(str, layers))} = {sum(layers)}")
+assert layers == [11 * 20, 21 * 30, 31 * 5] and sum(layers) == 1005
 
 # %% [markdown]
 # **Solution 6.** The slope of the MSE is zero where the errors cancel, at the
 # mean. The slope of the L1 loss is the number of targets below the
-# prediction minus the number above, divided by four: zero from 2 to 3.
+# prediction minus the number above, divided by four: zero between 2 and 3.
 
 # %%
 targets = torch.tensor([1.0, 2.0, 3.0, 100.0])
@@ -3095,8 +3244,9 @@ few = [(X_train[:20], y_train[:20])]  # a list of one batch will do
 print("Solution 9: training inputs", tuple(few[0][0].shape))
 
 # %% [markdown]
-# A network with far more parameters than samples can learn them by heart. In
-# the end it is sure of every training sample, and as sure of its mistakes.
+# A network with far more parameters than samples can learn them by heart. It
+# ends sure of every training sample. Sure answers that are wrong cost a large
+# loss, and on the validation set there are some.
 
 # %%
 torch.manual_seed(9)
@@ -3112,8 +3262,9 @@ assert training[-1] < 0.01
 assert 1.2 * min(validation) < min(validation[0], validation[-1])
 
 # %% [markdown]
-# How to read the figure: the two lines part where learning by heart begins.
-# `fit` keeps the weights of the lowest point of the dashed line.
+# How to read the figure: at first both lines fall. Then the dashed line turns
+# and rises while the solid one still falls: that is overfitting. `fit` keeps
+# the weights of the lowest point of the dashed line.
 
 # %%
 fig, ax = plt.subplots(figsize=(6, 3.4))

@@ -10,23 +10,39 @@ import nbformat
 import pytest
 
 Run = namedtuple("Run", "returncode stdout stderr figures")
+# The tests run side by side: one thread each, or they wait for each other.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
-def run_python(arguments, folder, **environment):
-    """Run Python from a folder, on the CPU and without a display."""
-    env = {name: value for name, value in os.environ.items()
-           if name not in ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND",
-                           "PYTHONWARNINGS")}
-    env.update(CUDA_VISIBLE_DEVICES="", PYTHONIOENCODING="utf-8")
-    env.update(environment)
+def environment(**changes):
+    """Return this environment for a run on the CPU, without a display.
+
+    A change to None takes a variable out.
+    """
+    wanted = dict(os.environ, CUDA_VISIBLE_DEVICES="",
+                  PYTHONIOENCODING="utf-8")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND",
+                 "PYTHONWARNINGS"):
+        wanted.pop(name, None)
+    wanted.update(changes)
+    return {name: value for name, value in wanted.items()
+            if value is not None}
+
+
+def figures_in(folder):
+    """Return the figures below a folder, {name: bytes of the PNG}."""
+    return {path.stem: path.read_bytes()
+            for path in sorted(folder.glob("figures/*.png"))}
+
+
+def run_python(arguments, folder, **changes):
+    """Run Python from a folder, in an environment with some changes."""
     process = subprocess.run(
-        [sys.executable] + arguments, cwd=str(folder), env=env,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, timeout=300)
-    figures = {path.stem: path.read_bytes()
-               for path in sorted(folder.glob("figures/*"))}
+        [sys.executable] + arguments, cwd=str(folder),
+        env=environment(**changes), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300)
     return Run(process.returncode, process.stdout.decode("utf-8"),
-               process.stderr.decode("utf-8"), figures)
+               process.stderr.decode("utf-8"), figures_in(folder))
 
 
 @pytest.fixture(scope="session")

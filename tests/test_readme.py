@@ -6,6 +6,7 @@ import build_notebook
 import pytest
 import torch
 from conftest import run_python
+from torch import nn
 
 ROOT = build_notebook.ROOT
 TEXT = build_notebook.README.read_text(encoding="utf-8")
@@ -64,10 +65,12 @@ def test_two_processes_train_as_one_does(one_process, tmp_path):
         torch.load(str(tmp_path / ("rank%d.pt" % rank))) for rank in (0, 1))
     assert share == other_share == 281  # of 562 training samples, half each
     saved = torch.load(str(tmp_path / "model.pt"))
-    for name in saved:
+    assert set(saved) == {"model", "mean", "scale"}
+    assert set(saved["model"]) == set(one)
+    for name, weights in saved["model"].items():
         assert torch.equal(one[name], other[name])
-        assert torch.equal(one[name], saved[name])
-    assert float(saved["0.weight"].norm()) > 0
+        assert torch.equal(one[name], weights)
+    assert float(saved["model"]["0.weight"].norm()) > 0
 
 
 def test_the_programs_are_two_and_fit():
@@ -76,6 +79,49 @@ def test_the_programs_are_two_and_fit():
     assert 30 <= len(code) <= 40
     for line in "".join(PROGRAMS).splitlines():
         assert len(line) <= 79
+
+
+# How each error of the README's table comes about, by a part of its cause.
+MISTAKES = {
+    "the data has 3 features":
+        lambda: nn.Linear(2, 16)(torch.zeros(32, 3)),
+    "targets and logits differ in shape":
+        lambda: nn.BCEWithLogitsLoss()(torch.zeros(8, 1), torch.zeros(8)),
+    "class numbers of shape (N, 1)":
+        lambda: nn.CrossEntropyLoss()(torch.zeros(8, 3),
+                                      torch.zeros(8, 1).long()),
+    "a class number outside 0 to C - 1":
+        lambda: nn.CrossEntropyLoss()(torch.zeros(2, 3),
+                                      torch.tensor([0, 3])),
+    "class numbers stored as floats":
+        lambda: nn.CrossEntropyLoss()(torch.zeros(2, 3), torch.zeros(2)),
+    "integer targets for `BCEWithLogitsLoss`":
+        lambda: nn.BCEWithLogitsLoss()(torch.zeros(8, requires_grad=True),
+                                       torch.zeros(8).long()).backward(),
+    "64-bit data from NumPy":
+        lambda: nn.Linear(2, 1)(torch.zeros(1, 2).double()),
+    "model on the GPU, data on the CPU":
+        lambda: nn.Linear(2, 1).cuda()(torch.zeros(1, 2)),
+    "the tensor is part of a computation":
+        lambda: torch.ones(1, requires_grad=True).numpy(),
+    "one forward pass, two `backward()` calls":
+        lambda: [loss.backward() for loss in
+                 [(torch.ones(1, requires_grad=True) ** 2).sum()] * 2],
+}
+ERRORS = [row.split(" | ") for row in re.findall(
+    r"(?ms)^\| Message \|.*?\n\|---\|---\|---\|\n(.*?)\n\n", TEXT)[0]
+    .splitlines()]
+
+
+@pytest.mark.parametrize("messages, cause", [row[:2] for row in ERRORS])
+def test_the_errors_read_as_told(messages, cause):
+    mistake, = [MISTAKES[part] for part in MISTAKES if part in cause]
+    if "GPU" in cause and not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+    with pytest.raises((RuntimeError, ValueError, IndexError)) as caught:
+        mistake()
+    assert any(str(caught.value).startswith(message) for message
+               in re.findall(r"`([^`]+)`", messages))
 
 
 def test_links_lead_somewhere():

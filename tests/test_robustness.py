@@ -1,0 +1,158 @@
+"""The script finishes where it is put, or says in one line what to do."""
+
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import build_notebook
+import pytest
+from compare import differences, same_frame, same_picture
+from conftest import environment, figures_in, run_python
+
+SCRIPT = str(build_notebook.SCRIPT)
+POSIX = pytest.mark.skipif(os.name != "posix",
+                           reason="needs signals and file modes")
+# Stops the script at a connection, at a pickle that names a class, and at a
+# file that it writes elsewhere than below its folder or a temporary one.
+AUDIT = """
+import os, runpy, sys, tempfile
+inside = [os.getcwd(), tempfile.gettempdir(), os.devnull]
+
+def hook(event, args):
+    if event in ("socket.connect", "socket.getaddrinfo", "pickle.find_class"):
+        sys.exit("not allowed: %s %r" % (event, args))
+    if event == "open" and isinstance(args[0], str) \\
+            and isinstance(args[1], str) and set(args[1]) & set("wax+") \\
+            and not os.path.abspath(args[0]).startswith(tuple(inside)):
+        sys.exit("not allowed: writing %r" % args[0])
+
+sys.addaudithook(hook)
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
+
+def same_run(run, other):
+    """Check that a run ended well and shows what another one shows."""
+    assert other.returncode == 0, other.stderr
+    assert differences(run.stdout, other.stdout) == []
+    assert set(other.figures) == set(run.figures)
+    for name, png in other.figures.items():
+        measured = build_notebook.MEASURED.search(name)
+        assert (same_frame if measured else same_picture)(
+            png, run.figures[name]), name
+
+
+@pytest.mark.parametrize("change", [
+    {"MPLBACKEND": "TkAgg"},
+    {"OMP_NUM_THREADS": "2"},  # one, in the run that it is compared with
+    {"HOME": None, "USERPROFILE": None, "XDG_CACHE_HOME": None,
+     "XDG_CONFIG_HOME": None},
+    {"LC_ALL": "C", "PYTHONIOENCODING": None, "PYTHONUTF8": "0",
+     "PYTHONCOERCECLOCALE": "0", "COLUMNS": "20"},
+], ids=["inherited backend", "two threads", "no home", "narrow C locale"])
+def test_the_environment_changes_nothing(run, tmp_path, change):
+    same_run(run, run_python(["-W", "error", SCRIPT], tmp_path, **change))
+
+
+def test_twice_in_a_row_gives_the_same(run, tmp_path):
+    first = run_python([SCRIPT], tmp_path)
+    second = run_python([SCRIPT], tmp_path)
+    same_run(run, second)
+    speeds = re.compile(r" *\d+/s")
+    assert speeds.sub("", first.stdout) == speeds.sub("", second.stdout)
+    for name, png in first.figures.items():
+        if not build_notebook.MEASURED.search(name):
+            assert png == second.figures[name], name
+    assert {path.suffix for path in tmp_path.glob("figures/*")} == {".png"}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 8), reason="needs audit hooks")
+def test_neither_network_nor_foreign_pickles_nor_files_elsewhere(
+        run, tmp_path):
+    same_run(run, run_python(
+        ["-B", "-c", AUDIT, SCRIPT], tmp_path, MPLCONFIGDIR=str(tmp_path)))
+
+
+@pytest.mark.skipif(sys.version_info < (3, 8), reason="needs audit hooks")
+@pytest.mark.parametrize("attempt", [
+    "import socket; socket.create_connection(('127.0.0.1', 9))",
+    "import pickle; pickle.loads(pickle.dumps(pathlib.Path('x')))",
+    "open(os.path.expanduser('~/elsewhere.txt'), 'w')"])
+def test_the_audit_sees(attempt, tmp_path):
+    (tmp_path / "bad.py").write_text("import os, pathlib\n" + attempt)
+    result = run_python(["-c", AUDIT, "bad.py"], tmp_path)
+    assert result.returncode == 1 and "not allowed" in result.stderr
+
+
+def one_clear_line(stderr):
+    lines = stderr.strip().splitlines()
+    return len(lines) == 1 and re.search("[Rr]un the script", lines[0])
+
+
+def without_override():
+    """Let the mode of a folder bind root too: drop CAP_DAC_OVERRIDE."""
+    if os.geteuid() == 0:
+        ctypes.CDLL(None).prctl(24, 1, 0, 0, 0)
+
+
+@POSIX
+def test_a_read_only_folder(tmp_path):
+    tmp_path.chmod(0o555)
+    try:
+        process = subprocess.run(
+            [sys.executable, SCRIPT], cwd=str(tmp_path), env=environment(),
+            preexec_fn=without_override, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, timeout=300)
+    finally:
+        tmp_path.chmod(0o755)
+    assert process.returncode == 1
+    assert one_clear_line(process.stderr.decode())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_where_the_figures_should_go(tmp_path):
+    (tmp_path / "figures").write_text("mine")
+    result = run_python([SCRIPT], tmp_path)
+    assert result.returncode == 1
+    assert one_clear_line(result.stderr)
+    assert (tmp_path / "figures").read_text() == "mine"
+
+
+@POSIX
+def test_a_full_disk(run, tmp_path):  # run: fonts are cached by then
+    import resource
+
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+    process = subprocess.run(
+        [sys.executable, "-B", SCRIPT], cwd=str(tmp_path),
+        env=environment(), preexec_fn=small_files, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, timeout=300)
+    assert process.returncode == 1
+    assert one_clear_line(process.stderr.decode())
+    assert list(tmp_path.glob("figures/*")) == []
+
+
+@POSIX
+def test_interrupted_half_way(run, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-u", SCRIPT], cwd=str(tmp_path), env=environment(),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    for line in process.stdout:
+        if b"5. Defining" in line:
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            break
+    _, stderr = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert one_clear_line(stderr.decode())
+    saved = figures_in(tmp_path)
+    assert 0 < len(saved) < len(run.figures)
+    assert {path.suffix for path in tmp_path.glob("figures/*")} == {".png"}
+    for name, png in saved.items():
+        assert same_picture(png, run.figures[name]), name
