@@ -1,0 +1,130 @@
+"""Numbers in prose are printed or held by a cell beside them."""
+
+import re
+
+import build_notebook
+import nbformat
+import pytest
+import torch
+from prose import numbers_in, output_of, stated, unchecked
+
+README = build_notebook.README.read_text(encoding="utf-8")
+FENCE = re.compile(r"(?ms)^```\w*\n.*?^```$")
+TESTS = build_notebook.ROOT / "tests"
+
+# What no cell can bear out: (number, words near it) -> why.
+EXCEPTIONS = {
+    ("1960", "Rosenblatt showed a way around 1960"): "a year",
+    ("1993", "Leshno et al., 1993"): "a year",
+    ("five", "about five digits"): "test_tolerances_are_as_told checks it",
+    ("0.00001", "within 0.00001 where"): "test_tolerances_are_as_told too",
+    ("0.9", "`momentum=0.9` |"): "a rule of thumb",
+    ("0.9", "SGD with momentum 0.9"): "a rule of thumb",
+    ("0.001", "Adam | 0.001"): "a rule of thumb",
+    ("16", "1 to 16"): "a rule of thumb",
+    ("256", "32 to 256"): "a rule of thumb",
+    ("1,024", "1,024 and more"): "a rule of thumb",
+}
+# Where the numbers of a README section come from, beside its own programs
+# and the cells of the tutorial.
+SOURCES = {
+    "How fast it is": ["benchmark_training.py"],
+    "Prerequisites": ["noxfile.py", "../requirements.txt"],
+}
+
+
+@pytest.fixture(scope="module")
+def told(script_text, stored):
+    """The cells of the script, with the outputs that the notebook stores."""
+    cells = build_notebook.notebook_from(script_text).cells
+    for cell, old in zip(cells, stored.cells):
+        if cell.cell_type == "code":
+            cell.outputs = old.get("outputs", [])
+    return cells
+
+
+def test_every_number_is_printed_or_held_beside_it(told):
+    left = [(number, source) for number, source in unchecked(told)
+            if not any(number == n and words in source
+                       for n, words in EXCEPTIONS)]
+    assert left == []
+
+
+def test_every_exception_is_needed(told):
+    found = unchecked(told)
+    for number, words in EXCEPTIONS:
+        assert any(number == n and words in source
+                   for n, source in found), words
+
+
+def readme_sections():
+    for part in re.split(r"(?m)^(?=#+ )", README):
+        if part.strip():
+            yield part.splitlines()[0].lstrip("# "), part
+
+
+def test_every_number_in_the_readme_is_held_by_code(told):
+    held = "\n".join(FENCE.findall(README) + [
+        cell.source + "\n" + output_of(cell)
+        for cell in told if cell.cell_type == "code"])
+    for heading, part in readme_sections():
+        more = "\n".join((TESTS / name).read_text(encoding="utf-8")
+                         for name in SOURCES.get(heading, []))
+        values = set(numbers_in(held + more))
+        # The measured ratios, and what they were measured with.
+        part = re.sub(r"(?m)^\|.*\d\.\d\d \|$|skorch \d\.\d+|PyTorch 2\.\d+,",
+                      "", FENCE.sub("", part))
+        for number, value in stated(part).items():
+            assert value in values, (heading, number)
+
+
+def test_tolerances_are_as_told():
+    one = torch.tensor(1.0)
+    torch.testing.assert_close(one, one + 1e-5)
+    torch.testing.assert_close(1e5 * one, 1e5 * one + 0.1)
+    for other in (one + 3e-5, one - 3e-5):
+        with pytest.raises(AssertionError):
+            torch.testing.assert_close(one, other)
+
+
+def notebook(*cells):
+    """Return cells from strings: "# prose", or code and what it prints."""
+    made = []
+    for cell in cells:
+        if isinstance(cell, str):
+            made.append(nbformat.v4.new_markdown_cell(cell))
+        else:
+            made.append(nbformat.v4.new_code_cell(cell[0], outputs=[
+                nbformat.v4.new_output("stream", text=cell[1])]))
+    return made
+
+
+@pytest.mark.parametrize("prose, code, printed", [
+    ("The loss is 0.37.", "pass", "loss 0.36"), ("Take 12 steps.", "12.5", ""),
+    ("All 1,797 digits", "1796", ""), ("seven layers", "6", ""),
+    ("a factor of 10", "1e-10", "0.10"), ("$2^{16}$", "2", ""),
+    ("| rate | 0.3 |", "0.03", ""), ("from -8 to 8", "7", "")])
+def test_a_number_that_nothing_bears_out_is_found(prose, code, printed):
+    assert unchecked(notebook(prose, (code, printed)))
+
+
+@pytest.mark.parametrize("prose, code, printed", [
+    ("The loss is 0.37.", "pass", "loss 0.37"), ("Take 12 steps.", "12", ""),
+    ("All 1,797 digits", "", "1797"), ("seven layers", "7", ""),
+    ("See Section 7 and Solution 4.", "", ""), ("`int64`, 32 bits", "", ""),
+    ("## 5. Title\n\n1. first\n\n| 3 | row |", "", ""),
+    ("one of two", "", "")])
+def test_a_number_that_is_borne_out_is_not(prose, code, printed):
+    assert unchecked(notebook(prose, (code, printed))) == []
+
+
+def test_far_away_does_not_count_but_a_solution_does():
+    far = [("pass", "")] * 3
+    assert unchecked(notebook("Take 12.", *far, ("12", "")))
+    exercise = "**Exercise 4.** Expect 12."
+    assert unchecked(notebook(exercise, *far, ("12", "")))
+    assert not unchecked(notebook(
+        exercise, *far, "**Solution 4.** So it is.", ("12", "")))
+    assert unchecked(notebook(
+        exercise, *far, "**Solution 4.** No.", ("pass", ""),
+        "**Solution 5.** Yes.", ("12", "")))
