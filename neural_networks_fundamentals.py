@@ -1826,6 +1826,15 @@ full_gradient = sample_gradients.mean(dim=0)
 print("One gradient per sample:", tuple(sample_gradients.shape))
 
 # %% [markdown]
+# The same from `torch`: the gradient of the mean squared error must be the
+# mean of those gradients.
+
+# %%
+by_torch = gradient_of(lambda weights: nn.MSELoss()(X @ weights, y), weights)
+torch.testing.assert_close(full_gradient, by_torch)
+print("PyTorch's full gradient is their mean")
+
+# %% [markdown]
 # Now draw 500 random batches of each size (a sample may come twice). Each size
 # is four times the last, so look at the ratio from one line to the next.
 
@@ -2337,7 +2346,6 @@ for left_out, accuracy in accuracies.items():
     loss = curves[left_out][-1]
     loss = f"{loss:.3f}" if loss < 1 else "over 1"
     print(f"{left_out:<12} {loss:>20} {accuracy:>20.3f}")
-assert accuracies["nothing"] == max(accuracies.values())
 
 # %% [markdown]
 # Read the table with the figure below it. Without `step()` the loss stays
@@ -2346,7 +2354,20 @@ assert accuracies["nothing"] == max(accuracies.values())
 # one learning rate suits both features, and the loss stays higher. Without
 # shuffling the network sees one class for half an epoch, then the other, and
 # learns less. Without `eval()` training is the same as with it, so it has no
-# line; the answers suffer.
+# line; the answers suffer. First check each of these claims.
+
+# %%
+last = {left_out: curve[-1] for left_out, curve in curves.items()}
+assert last["step()"] > 0.9 * curves["step()"][0]
+assert last["zero_grad()"] > 10
+assert last["nothing"] < min(last["scaling"], last["shuffling"])
+assert curves["eval()"] == curves["nothing"]
+assert accuracies["nothing"] == max(accuracies.values())
+print("Each part that is left out does the damage described")
+
+# %% [markdown]
+# How to read the figure: the lower line learns better, and equal distances on
+# the vertical axis are equal factors.
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 3.6))
@@ -2451,6 +2472,7 @@ for name, inputs in [("training", X_train), ("validation", X_val),
     largest = inputs.mean(dim=0).abs().max().item()
     print(f"{name:<10}: {len(inputs)} samples, feature means within",
           f"{largest:.3f} of 0")
+    assert (largest < 1e-5) == (name == "training")
 
 # %% [markdown]
 # **Step 2: define the model.** Two classes need one logit. Begin with the
@@ -2760,6 +2782,7 @@ assert same
 # %%
 new_point = torch.tensor([[0.0, 1.0]], dtype=torch.float64)
 scaled = (new_point - saved["mean"]) / saved["scale"]
+torch.testing.assert_close(scaled, torch.tensor(scaler.transform(new_point)))
 probability = torch.sigmoid(predict(reloaded, scaled.float(), device)).item()
 print(f"Point {new_point[0].tolist()}: probability of class 1 is",
       f"{probability:.3f}, so class {int(probability > 0.5)}")

@@ -11,11 +11,17 @@ import numpy as np
 import pytest
 import torch
 from definitions import IMPORTS, SOURCES, load
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import special
-from sklearn.metrics import log_loss
+from sklearn.metrics import accuracy_score, log_loss
 from torch import nn
 from torch.utils.data import DataLoader
 
+# The same examples in each run, and no folder left behind.
+settings.register_profile("repeatable", deadline=None, derandomize=True,
+                          database=None, max_examples=60)
+settings.load_profile("repeatable")
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()
 COUNTEREXAMPLES = {"PlainList", "RightList"}  # shown as a mistake, not to copy
 
@@ -118,11 +124,46 @@ def test_softmax(device):
     assert torch.autograd.gradcheck(lambda z: softmax(z, dim=1), small)
 
 
-def test_gradient_of_leaves_its_input_alone():
+@given(st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=5),
+       st.floats(-1e4, 1e4))
+def test_softmax_is_a_distribution_that_a_shift_leaves_alone(row, shift):
+    logits = torch.tensor([row], dtype=torch.float64)
+    result = load("softmax")(logits, dim=1)
+    assert (result >= 0).all() and abs(result.sum().item() - 1) < 1e-9
+    torch.testing.assert_close(load("softmax")(logits + shift, dim=1), result,
+                               rtol=1e-6, atol=1e-9)
+
+
+def test_softmax_refuses_an_empty_dimension():
+    with pytest.raises((RuntimeError, IndexError)):
+        load("softmax")(torch.zeros(2, 0), dim=1)
+    assert load("softmax")(torch.zeros(0, 3), dim=1).shape == (0, 3)
+
+
+@pytest.mark.parametrize("name, ours, theirs, reference", ACTIVATIONS,
+                         ids=IDS)
+@given(st.floats(-2.0 ** 100, 2.0 ** 100, width=32))
+def test_activation_anywhere(name, ours, theirs, reference, number):
+    z = torch.tensor([number])
+    gradient_of = load("gradient_of")
+    torch.testing.assert_close(ours(z), theirs(z))
+    torch.testing.assert_close(gradient_of(ours, z), gradient_of(theirs, z))
+
+
+def test_gradient_of_leaves_all_else_alone():
     points = torch.tensor([1.0, 2.0])
     gradient = load("gradient_of")(lambda z: z ** 3, points)
     assert gradient.tolist() == [3.0, 12.0]
     assert not points.requires_grad and points.grad is None
+    network = nn.Linear(2, 1)
+    load("gradient_of")(network, torch.ones(3, 2))
+    assert network.weight.grad is None
+
+
+def test_gradient_of_refuses_a_function_of_something_else():
+    fixed = torch.ones(2, requires_grad=True)
+    with pytest.raises(RuntimeError):
+        load("gradient_of")(lambda z: fixed ** 2, torch.zeros(2))
 
 
 # The perceptron.
@@ -156,10 +197,32 @@ def test_perceptron_applies_rosenblatts_rule():
     (torch.zeros(4, 2), torch.full((4,), float("nan"))),
     (torch.full((4, 2), float("nan")), torch.zeros(4)),
     (torch.zeros(4, 2).double(), torch.zeros(4)),
-    (torch.zeros(4, 2).long(), torch.zeros(4))])
+    (torch.zeros(4, 2).long(), torch.zeros(4)),
+    (torch.zeros(0, 2), torch.zeros(0))])
 def test_perceptron_refuses_bad_data(X, y):
-    with pytest.raises(ValueError):
-        load("Perceptron")(2).fit(X, y)
+    perceptron = load("Perceptron")(2)
+    with pytest.raises(ValueError, match="must"):
+        perceptron.fit(X, y)
+    assert perceptron.weights.tolist() == [0.0, 0.0]
+    assert perceptron.history == []
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_perceptron_learns_one_sample_on_any_device(device):
+    perceptron = load("Perceptron")(2, device=device)
+    mistakes = perceptron.fit(torch.ones(1, 2, device=device),
+                              torch.tensor([0], device=device))
+    assert mistakes == [1, 0]
+    assert perceptron.predict(torch.ones(1, 2, device=device)).item() == 0.0
+
+
+@given(st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)),
+                min_size=1, max_size=20), st.integers(-5, 5))
+def test_perceptron_ends_without_mistakes_if_a_line_exists(points, height):
+    X = torch.tensor(points, dtype=torch.float32)
+    y = (X[:, 1] > height + 0.5).float()  # a gap, since all are whole
+    mistakes = load("Perceptron")(2).fit(X, y, max_passes=20000)
+    assert mistakes[-1] == 0
 
 
 def test_scatter_classes_draws_each_class_once():
@@ -173,6 +236,8 @@ def test_scatter_classes_draws_each_class_once():
     assert zeros.get_xydata().tolist() == [[2.0, 3.0]]
     assert ones.get_xydata().tolist() == [[0.0, 1.0]]
     assert zeros.get_marker() != ones.get_marker()
+    with pytest.raises(ValueError, match="0 or 1"):
+        load("scatter_classes")(ax, torch.zeros(2, 2), torch.tensor([1, 2]))
     plt.close(fig)
 
 
@@ -193,10 +258,27 @@ def test_relu_interpolant_joins_the_points():
     (torch.tensor([0.0, 0.0]), torch.zeros(2)),
     (torch.tensor([0.0, 1.0]), torch.zeros(3)),
     (torch.tensor([0.0]), torch.zeros(1)),
-    (torch.tensor([[0.0, 1.0], [2.0, 3.0]]), torch.zeros(2, 2))])
+    (torch.tensor([[0.0, 1.0], [2.0, 3.0]]), torch.zeros(2, 2)),
+    (torch.tensor([-float("inf"), 0.0]), torch.zeros(2)),
+    (torch.tensor([0.0, float("nan")]), torch.zeros(2)),
+    (torch.tensor([0.0, 1.0]), torch.tensor([0.0, float("nan")]))])
 def test_relu_interpolant_refuses_bad_knots(knots, values):
     with pytest.raises(ValueError):
         load("relu_interpolant")(knots, values)
+
+
+@given(st.lists(st.floats(-5, 5), min_size=2, max_size=12), st.data())
+def test_relu_interpolant_agrees_with_numpy(values, data):
+    steps = data.draw(st.lists(st.floats(0.1, 3), min_size=len(values),
+                               max_size=len(values)))
+    knots = torch.tensor(steps, dtype=torch.float64).cumsum(0)
+    values = torch.tensor(values, dtype=torch.float64)
+    network = load("relu_interpolant")(knots, values)
+    x = torch.linspace(knots[0].item(), knots[-1].item(), 50,
+                       dtype=torch.float64)
+    with torch.no_grad():
+        result = network(x.reshape(-1, 1)).flatten()
+    np.testing.assert_allclose(result, np.interp(x, knots, values), atol=1e-6)
 
 
 # Modules.
@@ -231,9 +313,29 @@ def test_mlp_refuses_an_impossible_dropout():
         load("MLP")(3, [5], 2, dropout=-0.5)
 
 
-def test_mlp_refuses_another_width():
+@pytest.mark.parametrize("shape", [(4, 2), (2,), ()])
+def test_mlp_refuses_another_width(shape):
     with pytest.raises(ValueError, match="expected 3 features"):
-        load("MLP")(3, [5], 2)(torch.zeros(4, 2))
+        load("MLP")(3, [5], 2)(torch.zeros(shape))
+
+
+def test_mlp_refuses_an_activation_that_is_no_class():
+    with pytest.raises(TypeError, match="must be a class"):
+        load("MLP")(3, [5], 2, activation=nn.ReLU())
+
+
+@pytest.mark.parametrize("name, sizes", [("MLP", (3, [5], 2)),
+                                         ("SimpleMLP", (3, 5, 2))])
+def test_networks_refuse_another_dtype(name, sizes):
+    with pytest.raises(RuntimeError, match="(?i)double"):
+        load(name)(*sizes)(torch.zeros(4, 3).double())
+    assert load(name)(*sizes).double()(torch.zeros(4, 3).double()).dtype \
+        == torch.float64
+
+
+def test_simple_mlp_refuses_another_width():
+    with pytest.raises(RuntimeError, match="4x2 and 3x5"):
+        load("SimpleMLP")(3, 5, 2)(torch.zeros(4, 2))
 
 
 # Losses: value against scikit-learn, gradient by gradcheck.
@@ -263,10 +365,36 @@ def test_cross_entropy():
     (torch.zeros(2, 3), torch.tensor([0, -1])),
     (torch.zeros(2, 3), torch.tensor([[0], [1]])),
     (torch.zeros(3), torch.tensor([0, 1, 2])),
-    (torch.zeros(0, 3), torch.zeros(0).long())])
+    (torch.zeros(0, 3), torch.zeros(0).long()),
+    (torch.zeros(2, 3).long(), torch.zeros(2).long()),
+    (torch.zeros(2, 3).bool(), torch.zeros(2).long())])
 def test_cross_entropy_refuses_bad_targets(logits, targets):
     with pytest.raises(ValueError):
         load("cross_entropy")(logits, targets)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@given(st.data())
+def test_cross_entropy_agrees_with_torch(device, data):
+    rows, classes = data.draw(st.tuples(st.integers(1, 6), st.integers(1, 6)))
+    logits = torch.tensor(data.draw(st.lists(
+        st.lists(st.floats(-1e3, 1e3), min_size=classes, max_size=classes),
+        min_size=rows, max_size=rows)), device=device, requires_grad=True)
+    targets = torch.tensor(data.draw(st.lists(
+        st.integers(0, classes - 1), min_size=rows, max_size=rows)),
+        device=device)
+    losses = [loss_fn(logits, targets) for loss_fn
+              in (load("cross_entropy"), nn.CrossEntropyLoss())]
+    torch.testing.assert_close(*losses)
+    ours, theirs = (torch.autograd.grad(loss, logits)[0] for loss in losses)
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_losses_show_a_nan_in_the_logits():
+    logits = torch.tensor([[float("nan"), 0.0]])
+    assert load("cross_entropy")(logits, torch.tensor([1])).isnan()
+    loss = load("binary_cross_entropy_with_logits")(logits, torch.ones(1, 2))
+    assert loss.isnan()
 
 
 def test_binary_cross_entropy_with_logits():
@@ -291,10 +419,23 @@ def test_binary_cross_entropy_with_logits():
     (torch.zeros(2, 1), torch.zeros(2)),
     (torch.zeros(2), torch.tensor([0, 2.0])),
     (torch.zeros(2), torch.tensor([-0.1, 0])),
+    (torch.zeros(2), torch.tensor([float("nan"), 0])),
     (torch.zeros(0), torch.zeros(0))])
 def test_binary_cross_entropy_refuses_bad_targets(logits, targets):
     with pytest.raises(ValueError):
         load("binary_cross_entropy_with_logits")(logits, targets)
+
+
+@given(st.lists(st.tuples(st.floats(-1e3, 1e3), st.floats(0, 1)), min_size=1,
+                max_size=9))
+def test_binary_cross_entropy_agrees_with_torch(pairs):
+    logits, targets = torch.tensor(pairs).T
+    logits = logits.clone().requires_grad_()
+    losses = [loss_fn(logits, targets) for loss_fn in (
+        load("binary_cross_entropy_with_logits"), nn.BCEWithLogitsLoss())]
+    torch.testing.assert_close(*losses)
+    ours, theirs = (torch.autograd.grad(loss, logits)[0] for loss in losses)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
 # Optimizers.
@@ -303,6 +444,11 @@ def test_ravine():
     ravine = load("ravine")
     assert ravine(torch.tensor([2.0, 1.0])).item() == 0.5 * (4 + 20)
     assert ravine(torch.ones(5, 2)).tolist() == [10.5] * 5
+    assert ravine(torch.ones(2).double(), (0.1, 0.3)).item() \
+        == pytest.approx(0.2, rel=1e-14)
+    for shape in [(), (1,), (3,), (3, 1)]:
+        with pytest.raises(ValueError, match="shape"):
+            ravine(torch.ones(shape))
 
 
 def quartic(w):
@@ -341,6 +487,23 @@ def test_adam_step_matches_torch():
         torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize("gradient, state_shape, step", [
+    (None, (3,), 1), (torch.ones(3), (1, 3), 1), (torch.ones(3), (), 1),
+    (torch.ones(3), (2,), 1), (torch.ones(3), (3,), 0)])
+def test_steps_refuse_bad_input_and_change_nothing(gradient, state_shape,
+                                                   step):
+    parameter = torch.ones(3, requires_grad=True)
+    parameter.grad = gradient
+    right, wrong = torch.ones(3), torch.ones(state_shape)
+    with pytest.raises(ValueError, match="gradient"):
+        load("adam_step")(parameter, right, wrong, step)
+    if step:
+        with pytest.raises(ValueError, match="gradient"):
+            load("sgd_step")(parameter, wrong, 0.1, momentum=0.9)
+    for tensor in (parameter, right, wrong):
+        assert torch.equal(tensor, torch.ones(tensor.shape))
+
+
 # Data.
 
 def test_array_dataset():
@@ -352,6 +515,9 @@ def test_array_dataset():
     assert row.dtype == torch.float32 and target.dtype == torch.int64
     with pytest.raises(ValueError):
         ArrayDataset(X, y[:2])
+    assert len(ArrayDataset(X[:0], y[:0])) == 0
+    (inputs, targets), = DataLoader(ArrayDataset(X[:1], y[:1]), batch_size=4)
+    assert inputs.tolist() == [[0.0, 1.0]] and targets.tolist() == [0]
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -381,10 +547,24 @@ def test_tensor_batches_keep_the_order_unless_told():
 
 @pytest.mark.parametrize("tensors, batch_size", [
     ((), 2), ((torch.zeros(0),), 2), ((torch.zeros(3), torch.zeros(4)), 2),
-    ((torch.zeros(3),), 0)])
+    ((torch.zeros(3),), 0), ((torch.zeros(3),), -1),
+    ((torch.zeros(3),), 2.5), ((torch.zeros(3),), float("nan"))])
 def test_tensor_batches_refuse_bad_input(tensors, batch_size):
     with pytest.raises(ValueError):
         load("TensorBatches")(*tensors, batch_size=batch_size)
+
+
+@given(st.integers(1, 40), st.integers(1, 50), st.booleans())
+def test_tensor_batches_are_a_data_loaders(length, batch_size, shuffle):
+    numbers = torch.arange(length)
+    batches = load("TensorBatches")(numbers, batch_size=np.int64(batch_size),
+                                    shuffle=shuffle)
+    loader = DataLoader(numbers, batch_size=batch_size)
+    assert len(batches) == len(loader)
+    sizes = [len(part) for part, in batches]
+    assert sizes == [len(part) for part in loader]
+    seen = torch.cat([part for part, in batches]).tolist()
+    assert (sorted(seen) if shuffle else seen) == list(range(length))
 
 
 def test_split_in_three():
@@ -400,6 +580,21 @@ def test_split_in_three():
         assert np.mean(targets) == 0.25
     again = split_in_three(X, y, random_state=0, stratify=y)
     assert np.array_equal(again[0][2], X_test)
+    others = X % 10 == 0  # groups that are not the targets
+    for seed in range(5):
+        parts, _ = split_in_three(X, y, seed, stratify=others)
+        assert [np.sum(part % 10 == 0) for part in parts] == [6, 2, 2]
+
+
+@given(st.integers(10, 60), st.integers(0, 9))
+def test_split_in_three_deals_out_every_sample_once(length, seed):
+    X, y = np.arange(length), -np.arange(length)
+    X_parts, y_parts = load("split_in_three")(X, y, random_state=seed)
+    assert sorted(np.concatenate(X_parts)) == list(range(length))
+    for inputs, targets in zip(X_parts, y_parts):
+        assert np.array_equal(inputs, -targets)
+    assert len(X_parts[1]) == -(-(length - len(X_parts[2])) // 4)
+    assert len(X_parts[2]) == -(-length // 5)
 
 
 def test_to_tensors():
@@ -485,11 +680,71 @@ def test_fit_stops_at_a_loss_that_is_not_finite():
         fit_linear(data=(X, y))
 
 
-def test_fit_refuses_to_train_on_nothing():
-    model = nn.Linear(3, 1)
+def fit_on(train, val, loss_fn=None, model=None, num_epochs=2):
+    model = nn.Linear(3, 1) if model is None else model
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    with pytest.raises(ValueError, match="no batches"):
-        load("fit")(model, [], [], nn.MSELoss(), optimizer, 1)
+    return load("fit")(model, train, val, loss_fn or nn.MSELoss(), optimizer,
+                       num_epochs)
+
+
+def test_fit_refuses_to_train_on_nothing():
+    batch = regression_set(n=4)
+    with pytest.raises(ValueError, match="no batches in train_batches"):
+        fit_on([], [batch])
+    with pytest.raises(ValueError, match="no batches in val_batches"):
+        fit_on([batch], [])
+    with pytest.raises(ValueError, match="in train_batches .a generator"):
+        fit_on((b for b in [batch]), [batch])
+
+
+def test_fit_for_no_epochs_does_nothing():
+    model = nn.Linear(3, 1)
+    before = model.weight.detach().clone()
+    history = fit_on([regression_set(n=4)], [regression_set(n=4)],
+                     model=model, num_epochs=0)
+    assert history == {"train_loss": [], "val_loss": []}
+    assert torch.equal(model.weight, before)
+
+
+def test_fit_keeps_the_digits_of_float64():
+    X, y = (tensor.double() for tensor in regression_set(n=7))
+    model = nn.Linear(3, 1).double()
+    exact = nn.MSELoss()(model(X), y).item()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    history = load("fit")(model, [(X, y)], [(X[:4], y[:4]), (X[4:], y[4:])],
+                          nn.MSELoss(), optimizer, 1)
+    assert history["val_loss"] == pytest.approx([exact], rel=1e-14)
+
+
+def test_fit_gives_every_layer_its_mode_back():
+    model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Linear(3, 1))
+    model[1].eval()
+    fit_on([regression_set(n=4)], [regression_set(n=4)], model=model)
+    assert [layer.training for layer in model] == [True, False, True]
+    assert model.training
+
+
+@pytest.mark.parametrize("loss_fn, targets, error", [
+    (nn.CrossEntropyLoss(), torch.tensor([0, 5]), (IndexError, RuntimeError)),
+    (nn.CrossEntropyLoss(), torch.tensor([0, -1]),
+     (IndexError, RuntimeError)),
+    (nn.CrossEntropyLoss(), torch.tensor([0.0, 1.0]), RuntimeError),
+    (nn.BCEWithLogitsLoss(), torch.tensor([0.0, 1.0]), ValueError)])
+def test_fit_that_fails_leaves_the_model_as_it_was(loss_fn, targets, error):
+    model = nn.Linear(3, 2)
+    good = (torch.ones(2, 3), torch.tensor([0, 1]))
+    if isinstance(loss_fn, nn.BCEWithLogitsLoss):
+        good = (torch.ones(2, 3), torch.ones(2, 2))
+    before = model.weight.detach().clone()
+    with pytest.raises(error):
+        fit_on([good, (torch.ones(2, 3), targets)], [good], loss_fn, model)
+    assert torch.equal(model.weight, before) and model.training
+
+
+def test_fit_refuses_another_width():
+    X, y = torch.ones(2, 5), torch.ones(2, 1)
+    with pytest.raises(ValueError, match="expected 3 features"):
+        fit_on([(X, y)], [(X, y)], model=load("MLP")(3, [4], 1))
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
@@ -528,6 +783,12 @@ def test_predict(mode, device):
     torch.testing.assert_close(outputs, expected)
 
 
+@pytest.mark.parametrize("num_samples", [0, 1])
+def test_predict_takes_none_and_one(num_samples):
+    outputs = load("predict")(nn.Linear(3, 2), torch.zeros(num_samples, 3))
+    assert outputs.shape == (num_samples, 2)
+
+
 def test_predict_leaves_frozen_layers_frozen():
     model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
     model[1].eval()
@@ -553,11 +814,32 @@ def test_binary_accuracy():
         binary_accuracy(logits, targets.flatten())
     with pytest.raises(ValueError):
         binary_accuracy(torch.zeros(0), torch.zeros(0))
+    for bad in (2.0, -1.0, 0.5, float("nan")):
+        with pytest.raises(ValueError, match="0 or 1"):
+            binary_accuracy(torch.zeros(1), torch.tensor([bad]))
+
+
+@given(st.lists(st.tuples(st.floats(-9, 9), st.integers(0, 1)), min_size=1,
+                max_size=30))
+def test_binary_accuracy_agrees_with_sklearn(pairs):
+    logits, targets = zip(*pairs)
+    expected = accuracy_score(targets, np.array(logits) > 0)
+    assert load("binary_accuracy")(
+        torch.tensor(logits, dtype=torch.float64), torch.tensor(targets)) \
+        == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_steps_per_second(device):
+def test_steps_per_second(device, monkeypatch):
     calls = []
+    item = torch.Tensor.item
+
+    def wait(tensor):
+        if tensor.requires_grad:  # computed from the weights
+            calls.append("wait")
+        return item(tensor)
+
+    monkeypatch.setattr(torch.Tensor, "item", wait)
 
     class Clock:  # passes of 9, 2 and 4 seconds
         readings = iter([0.0, 9.0, 10.0, 12.0, 20.0, 24.0])
@@ -568,17 +850,22 @@ def test_steps_per_second(device):
 
     class Spy(nn.Linear):
         def forward(self, x):
+            assert self.training
             calls.append("step")
             return super().forward(x)
 
-    model = Spy(3, 1).to(device)
+    model = Spy(3, 1).to(device).eval()
     before = model.weight.detach().clone()
     steps_per_second = load("steps_per_second")
     steps_per_second.__globals__["time"] = Clock()
     speed = steps_per_second(model, [regression_set(n=4)] * 6, nn.MSELoss(),
                              device)
     assert speed == 6 / 2
-    assert calls == (["clock"] + ["step"] * 6 + ["clock"]) * 3
+    assert calls == (["clock"] + ["step"] * 6 + ["wait", "clock"]) * 3
     torch.testing.assert_close(model.weight.detach(), before)
+    assert not model.training
     with pytest.raises(ValueError, match="no batches"):
         steps_per_second(model, [], nn.MSELoss())
+    with pytest.raises(ValueError, match="no repeats"):
+        steps_per_second(model, [regression_set(n=4)], nn.MSELoss(),
+                         repeats=0)

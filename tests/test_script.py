@@ -68,6 +68,33 @@ def test_each_section_runs_alone(title, tmp_path):
     assert re.search(r"(?m)^%s.*\n===" % title, result.stdout)
 
 
+def names_below(node):
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+
+
+def test_the_test_set_is_neither_learnt_from_nor_chosen_by():
+    trained = compared = 0
+    for source in CODE:
+        if is_definition_cell(source):
+            continue
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Call) and names_below(node.func) & {
+                    "fit", "TensorBatches", "steps_per_second"}:
+                trained += 1
+                assert not [n for n in names_below(node) if "test" in n]
+            if isinstance(node, ast.For) and (
+                    "models" in names_below(node.iter)
+                    or "hidden_sizes" in names_below(node.target)):
+                compared += 1
+                assert not [n for n in names_below(node) if "test" in n]
+    assert trained > 10 and compared >= 4
+
+
+def test_scalers_learn_from_the_training_set_alone():
+    seen = re.findall(r"StandardScaler\(\)\.fit\((.*?)\)", "\n".join(CODE))
+    assert set(seen) == {"X_train", "X_parts[0]", "part[0]"}
+
+
 # The form that the design asks for.
 
 def test_begins_with_the_title():
