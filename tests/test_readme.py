@@ -12,7 +12,7 @@ from torch import nn
 ROOT = build_notebook.ROOT
 TEXT = build_notebook.README.read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"(?ms)^```python\n(.*?)^```$", TEXT)
-PRINTED = re.findall(r"(?ms)^```text\n(.*?)^```$", TEXT)
+PRINTED, = re.findall(r"(?m)^It prints `(.*)`\.$", TEXT)
 COMMANDS = re.findall(r"(?ms)^```bash\n(.*?)^```$", TEXT)
 
 
@@ -56,7 +56,7 @@ def one_process(tmp_path_factory):
 
 def test_the_program_runs_as_pasted(one_process):
     assert (one_process.returncode, one_process.stderr) == (0, "")
-    assert differences(PRINTED[0], one_process.stdout) == []
+    assert differences(PRINTED, one_process.stdout) == []
 
 
 def test_two_processes_train_as_one_does(one_process, tmp_path):
@@ -155,7 +155,22 @@ def test_ci_runs_the_test_command_as_written():
     test_commands = [c.strip() for c in COMMANDS if "pytest" in c]
     assert len(test_commands) == 1
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    assert ci[-1] == test_commands[0]
+    assert test_commands[0] in ci
+    assert "nox" in "".join(ci)
+
+
+def test_the_versions_are_those_that_nox_tests():
+    rows = [row.split(" | ") for row in re.findall(
+        r"(?m)^\| (\d+\.\d+\.\d+ \| .*) \|$", TEXT)]
+    noxfile = (ROOT / "tests" / "noxfile.py").read_text(encoding="utf-8")
+    pythons = re.findall(r'session\(python="([\d.]+)"\)', noxfile)
+    pins = re.findall(r'"torch==(\S+)", "numpy==(\S+)", "matplotlib==(\S+)",'
+                      r'\s+"scikit-learn==([\d.]+)"', noxfile)
+    assert len(rows) == 3 and len(pins) == len(pythons) == 2
+    for row, python, pinned in zip(rows, pythons, pins):
+        assert row[0].startswith(python + ".") and row[1:] == list(pinned)
+    newer = [tuple(map(int, row[1].split("."))) for row in rows]
+    assert newer == sorted(newer)
 
 
 def test_the_run_command_names_the_script_and_the_requirements():
