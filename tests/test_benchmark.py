@@ -11,7 +11,7 @@ BENCHMARK = build_notebook.ROOT / "tests" / "benchmark_training.py"
 def test_times_every_loop(tmp_path):
     result = run_python([
         str(BENCHMARK), "--hidden", "16", "--samples", "2048", "--epochs",
-        "2", "--repeats", "1", "--batch-sizes", "256", "1024"], tmp_path)
+        "8", "--repeats", "1", "--batch-sizes", "256", "1024"], tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
     rows = re.findall(r"(?m)^\| (\d+) \| (\w+) \| (\S+) \| (\S+) \| (\S+) \|$",
                       result.stdout)
@@ -21,5 +21,5 @@ def test_times_every_loop(tmp_path):
         assert names - {"skorch"} == loops
     for _, name, milliseconds, ratio, accuracy in rows:
         assert float(milliseconds) > 0 and float(ratio) > 0
-        assert 0.25 < float(accuracy) < 1  # four classes
+        assert 0.3 < float(accuracy) < 1  # chance: a quarter
         assert name != "taught" or ratio == "1.00"
