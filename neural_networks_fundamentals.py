@@ -2610,11 +2610,10 @@ for name, model in models.items():
 # How to read the figure: training and validation loss fall together and then
 # level off. When the validation loss turns up again while the training loss
 # still falls, the network is learning its samples by heart, which is called
-# **overfitting**. Single
-# jumps are noise; a lasting rise is not. The marker is the best epoch, whose
-# weights `fit` kept. Compare the panels: the network's losses end at about
-# half of the baseline's, and its validation loss jumps but does not rise for
-# good.
+# **overfitting**. Single jumps are noise; a lasting rise is not. The marker is
+# the best epoch, whose weights `fit` kept. Compare the panels: the network's
+# losses end at about half of the baseline's, and its validation loss jumps but
+# does not rise for good.
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharex=True, sharey=True)
@@ -2651,8 +2650,8 @@ def binary_accuracy(logits, targets):
     return right.float().mean().item()
 
 # %% [markdown]
-# Choose between the two models by validation data. Only then is
-# the test set opened, for the model chosen.
+# Choose between the two models by validation data. Only then open the test
+# set, for the model chosen.
 
 # %%
 for name, model in models.items():
@@ -2997,8 +2996,8 @@ for place in places:
 # Read down a column, not along a row: a step on a larger batch does more work.
 # Within a column the arithmetic is the same, and the rest is fetching (and, on
 # a GPU, copying to it). Where the first row is below half of the third, most
-# of the time goes there, and a faster GPU helps little. A batch sampler or
-# `TensorBatches` does.
+# of the time goes there: a faster GPU helps little, and a batch sampler or
+# `TensorBatches` helps much.
 #
 # Next, vary the arithmetic. Each call to a GPU has a fixed cost, which a
 # small network cannot pay back; wide layers can.

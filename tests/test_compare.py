@@ -33,12 +33,13 @@ def test_different(one, other):
     assert differences(one, other) != []
 
 
-def picture(title="one", slope=1.0):
-    fig = Figure(figsize=(4, 3))
+def picture(title="one", slope=1.0, xlabel="feature 1"):
+    fig = Figure(figsize=(8, 4))
     ax = fig.add_subplot()
     if title:
         ax.plot([0, 1], [0, slope])
-        ax.set(title=title, ylim=(0, 2))
+        ax.set(title=title, ylim=(0, 2), xlabel=xlabel)
+        fig.subplots_adjust(bottom=0.15)
     else:
         ax.axis("off")
     file = io.BytesIO()
@@ -58,6 +59,8 @@ def test_pictures():
 def test_frames():
     assert same_frame(picture(), picture(slope=1.3))
     assert not same_frame(picture(), picture("two"))
+    assert not same_frame(picture(), picture(xlabel="feature 2"))
+    assert not same_picture(picture(), picture(xlabel="feature 2"))
     assert not same_frame(picture(), picture(""))
 
 

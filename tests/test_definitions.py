@@ -655,6 +655,16 @@ def test_fit_keeps_the_best_weights():
     assert best == pytest.approx(min(history["val_loss"]), rel=1e-5)
 
 
+def test_fit_chooses_the_epoch_by_validation_loss():
+    X, y = regression_set()  # the training loss falls, the other one rises
+    model = nn.Linear(3, 1)
+    history = fit_on([(X, y)], [(X, -y)], model=model, num_epochs=4)
+    assert history["val_loss"] == sorted(history["val_loss"])
+    assert history["train_loss"] == sorted(history["train_loss"])[::-1]
+    assert nn.MSELoss()(model(X), -y).item() \
+        == pytest.approx(history["val_loss"][0], rel=1e-5)
+
+
 def test_fit_validates_in_eval_mode_and_gives_the_mode_back():
     modes = []
 

@@ -51,9 +51,12 @@ def same_run(run, other):
     {"OMP_NUM_THREADS": "2"},  # one, in the run that it is compared with
     {"HOME": None, "USERPROFILE": None, "XDG_CACHE_HOME": None,
      "XDG_CONFIG_HOME": None},
+    {"HOME": os.devnull, "USERPROFILE": os.devnull, "XDG_CACHE_HOME": None,
+     "XDG_CONFIG_HOME": None},
     {"LC_ALL": "C", "PYTHONIOENCODING": None, "PYTHONUTF8": "0",
      "PYTHONCOERCECLOCALE": "0", "COLUMNS": "20"},
-], ids=["inherited backend", "two threads", "no home", "narrow C locale"])
+], ids=["inherited backend", "two threads", "no home", "no usable home",
+        "narrow C locale"])
 def test_the_environment_changes_nothing(run, tmp_path, change):
     same_run(run, run_python(["-W", "error", SCRIPT], tmp_path, **change))
 
