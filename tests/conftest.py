@@ -9,7 +9,7 @@ import build_notebook
 import nbformat
 import pytest
 
-Run = namedtuple("Run", "returncode stdout stderr figures")
+Run = namedtuple("Run", "returncode stdout stderr figures folder")
 # The tests run side by side: one thread each, or they wait for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -42,7 +42,7 @@ def run_python(arguments, folder, **changes):
         env=environment(**changes), stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300)
     return Run(process.returncode, process.stdout.decode("utf-8"),
-               process.stderr.decode("utf-8"), figures_in(folder))
+               process.stderr.decode("utf-8"), figures_in(folder), folder)
 
 
 @pytest.fixture(scope="session")

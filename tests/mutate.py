@@ -55,7 +55,7 @@ MUTANTS = [
     ("signal.SIGINT, lambda", "signal.SIGTERM, lambda"),
     ('fig.savefig(png, format="png", dpi=100)',
      'fig.savefig(png, format="png", dpi=50)'),
-    ("or within 0.00001 where they", "or within 0.0001 where they"),
+    ("to within 0.00001 plus", "to within 0.0001 plus"),
     # Section 1.
     ("inputs[1] * weights[1] + bias", "inputs[1] * weights[1] - bias"),
     ("torch.clamp(z, min=0)", "torch.clamp(z, max=0)"),
