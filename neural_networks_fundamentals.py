@@ -839,6 +839,7 @@ for (name, values), marker in zip(sizes.items(), "os^"):
     ax.semilogy(range(1, depth + 1), values, marker=marker, label=name)
 ax.set(title="Gradient size through 20 layers", ylabel="gradient size",
        xlabel="layer (1 is nearest the input)", xticks=range(1, 21, 3))
+ax.yaxis.set_major_formatter("{x:.0e}")
 ax.minorticks_off()
 ax.legend()
 fig.subplots_adjust(left=0.13)
@@ -2967,9 +2968,9 @@ def steps_per_second(model, batches, loss_fn, device="cpu", repeats=2):
 
 # %%
 torch.manual_seed(9)
-X, y = torch.randn(2048, 20), torch.randint(0, 4, (2048,))
+X, y = torch.randn(1024, 20), torch.randint(0, 4, (1024,))
 dataset, loss_fn = ArrayDataset(X, y), nn.CrossEntropyLoss()
-numbers = BatchSampler(RandomSampler(dataset), 1024, drop_last=False)
+numbers = BatchSampler(RandomSampler(dataset), 512, drop_last=False)
 # batch_size=None: the sampler yields whole batches, as lists of numbers.
 loader = DataLoader(dataset, sampler=numbers, batch_size=None)
 served = [X_batch for X_batch, y_batch in loader]
@@ -2984,7 +2985,7 @@ assert torch.equal(rows[rows[:, 0].argsort()], X[X[:, 0].argsort()])
 
 # %%
 places = sorted({"cpu", device.type})
-batch_sizes = [64, 256, 1024]
+batch_sizes = [32, 128, 512]
 ways = ["default loader", "batch sampler", "TensorBatches"]
 print("Steps per second:     " + "".join(
     f"{'batch ' + str(batch_size):>14}" for batch_size in batch_sizes))
@@ -3021,7 +3022,7 @@ print("Steps per second:     " + "".join(
     f"{'hidden ' + str(hidden_size):>14}" for hidden_size in hidden_sizes))
 widths = {}
 for place in places:
-    batches = TensorBatches(X.to(place), y.to(place), batch_size=256)
+    batches = TensorBatches(X.to(place), y.to(place), batch_size=128)
     for size in hidden_sizes:
         model = MLP(20, [size, size], 4).to(place)
         widths[place, size] = steps_per_second(model, batches, loss_fn, place)
@@ -3053,6 +3054,7 @@ axes[-1].set(title="Width of the layers", xlabel="units in a hidden layer",
              xticks=hidden_sizes, xticklabels=hidden_sizes)
 axes[-1].minorticks_off()
 axes[0].set(ylabel="steps per second", ylim=(10, 10000))
+axes[0].yaxis.set_major_formatter("{x:g}")
 for ax in axes:
     ax.legend(loc="lower left")
 show(fig, "09_steps_per_second")
