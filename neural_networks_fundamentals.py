@@ -47,19 +47,24 @@
 #
 # The next cell holds the set-up: imports, the device to train on (an NVIDIA
 # GPU, else an Apple GPU, else the CPU), a seed so that random numbers repeat,
-# the style of the figures, and two helpers for titles and figures. You may
-# skip it.
+# the style of the figures, and two helpers for titles and figures. PyTorch
+# gets one thread: networks as small as these take longer to share out among
+# several than to compute. You may skip the cell.
 
 # %%
 import copy
 import inspect
 import io
+import itertools
 import math
 import signal
 import sys
 import tempfile
+import textwrap
+import threading
 import time
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib
@@ -73,8 +78,14 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 
-IN_NOTEBOOK = "get_ipython" in globals()
-if not IN_NOTEBOOK:
+ipython = sys.modules.get("IPython")
+shell = ipython and ipython.get_ipython()
+IN_NOTEBOOK = hasattr(shell, "kernel")  # else figures go to files
+IS_PROGRAM = (  # not in a session or a thread of somebody else's
+    __name__ == "__main__" and not shell and not hasattr(sys, "ps1")
+    and not sys.flags.interactive
+    and threading.current_thread() is threading.main_thread())
+if IS_PROGRAM:
     matplotlib.use("Agg")  # draw to files, open no window
     signal.signal(signal.SIGINT, lambda *_: sys.exit(
         "\nInterrupted. To begin anew, run the script again."))
@@ -88,6 +99,8 @@ else:
     device = torch.device("cpu")
 
 torch.manual_seed(0)
+ALL_THREADS = torch.get_num_threads()
+torch.set_num_threads(1)
 torch.set_printoptions(precision=4, sci_mode=False, linewidth=79)
 
 plt.rcParams.update({  # "C0" to "C4" name the five colours of the cycle
@@ -123,8 +136,9 @@ def show(fig, name):
         part.write_bytes(png.getvalue())
         part.replace(path)  # the figure is there whole or not at all
     except OSError as error:
-        sys.exit(f"A figure cannot be saved here ({error.strerror}). "
-                 "Run the script from a folder that you can write to.")
+        raise (SystemExit if IS_PROGRAM else OSError)(
+            f"A figure cannot be saved here ({error.strerror}). "
+            "Run the script from a folder that you can write to.") from None
     finally:
         if part.exists():
             part.unlink()
@@ -302,9 +316,8 @@ show(fig, "01_network")
 class Perceptron:
     """One neuron with a step activation, taught by Rosenblatt's rule.
 
-    Shapes: X (num_samples, in_features), float32 and finite;
-    y (num_samples,), only 0s and 1s; at least one sample.
-    fit() raises ValueError when they are not so.
+    Shapes: X (num_samples, in_features), float32; y (num_samples,), only 0s
+    and 1s, or fit() raises ValueError.
     Source: F. Rosenblatt, "Principles of Neurodynamics", 1962.
     """
 
@@ -322,14 +335,6 @@ class Perceptron:
 
         Return the number of mistakes in each pass.
         """
-        if X.ndim != 2 or X.shape[1] != len(self.weights):
-            raise ValueError(
-                f"X must have shape (num_samples, {len(self.weights)}), "
-                f"not {tuple(X.shape)}")
-        if (len(X) == 0 or X.dtype != torch.float32
-                or not X.isfinite().all()):
-            raise ValueError("X must be a float32 tensor, not empty, without "
-                             "NaN or infinity")
         if y.shape != X.shape[:1] or not ((y == 0) | (y == 1)).all():
             raise ValueError("y must hold one 0 or 1 for each row of X")
         mistakes = []
@@ -1030,14 +1035,7 @@ def relu_interpolant(knots, values):
     of the same shape, in any order. Returns an nn.Sequential that maps
     (num_points, 1) to (num_points, 1), straight from one knot to the next.
     With hundreds of knots, use float64.
-    Raises ValueError for other shapes, fewer than two knots, knots out of
-    order, or numbers that are not finite.
     """
-    if (knots.ndim != 1 or knots.shape != values.shape or len(knots) < 2
-            or not (knots.diff() > 0).all()
-            or not (knots.isfinite() & values.isfinite()).all()):
-        raise ValueError("there must be two knots or more, in increasing "
-                         "order, with one value for each, all finite")
     slopes = values.diff() / knots.diff()  # diff: entry minus the one before
     num_hidden = len(slopes)
     network = nn.Sequential(nn.Linear(1, num_hidden), nn.ReLU(),
@@ -1251,37 +1249,51 @@ print("nn.Sequential agrees; its names:", ", ".join(chain.state_dict()))
 
 # %% [markdown]
 # From here on the tutorial uses a general version: any number of hidden
-# layers, any activation, and optional dropout (explained below). It builds
-# the list of layers in a loop and hands it to `nn.Sequential`.
+# layers, any activation, and optional dropout (explained below). It adds one
+# layer after another to an `nn.Sequential`, each under a name of its own. The
+# checks at its start name the mistakes that people make with it, such as
+# `nn.ReLU()` where the class `nn.ReLU` is meant.
 
 # %%
 class MLP(nn.Module):
     """A multi-layer perceptron with any number of hidden layers.
 
-    hidden_sizes is a sequence such as [64, 32], and may be empty, which
-    leaves one linear layer; activation is a class such as nn.ReLU; dropout
-    is the probability of dropping a hidden unit, from 0 up to 1.
+    hidden_sizes is a sequence such as [64, 32] (empty, it leaves one linear
+    layer) or one number. activation is a class such as nn.ReLU, or anything
+    else that returns a new layer when called without arguments. dropout is
+    the probability of dropping a hidden unit, from 0 up to 1; parameters
+    have the same names with and without it.
     Shapes: (batch_size, in_features) in, (batch_size, out_features) out,
     without an activation at the end.
-    Raises ValueError for another width, and TypeError for an activation that
-    is a module already, such as nn.ReLU().
+    Raises TypeError for an activation of another kind or a size that is not
+    a whole number, ValueError for a size below 1 or inputs of another width.
     """
 
     def __init__(self, in_features, hidden_sizes, out_features,
                  activation=nn.ReLU, dropout=0.0):
         super().__init__()
-        if isinstance(activation, nn.Module):
-            raise TypeError("activation must be a class, such as nn.ReLU, "
-                            f"not {activation}")
+        if isinstance(hidden_sizes, (int, np.integer)):
+            hidden_sizes = [hidden_sizes]
+        sizes = [in_features, *hidden_sizes, out_features]
+        if not all(isinstance(size, (int, np.integer)) for size in sizes):
+            raise TypeError(f"sizes must be whole numbers, not {sizes}")
+        if min(sizes) < 1:
+            raise ValueError(f"sizes must be 1 or more, not {sizes}")
+        try:
+            made = activation()
+        except TypeError:  # a function of numbers, a layer, a word
+            made = None
+        if not isinstance(made, nn.Module):
+            raise TypeError("activation must be a class of layers, such as "
+                            f"nn.ReLU without parentheses, not {activation!r}")
         self.in_features = in_features
-        sizes = [in_features, *hidden_sizes]
-        layers = []
-        for size_in, size_out in zip(sizes, sizes[1:]):
-            layers += [nn.Linear(size_in, size_out), activation()]
+        self.layers = nn.Sequential()
+        for n, (size_in, size_out) in enumerate(zip(sizes, sizes[1:-1]), 1):
+            self.layers.add_module(f"linear{n}", nn.Linear(size_in, size_out))
+            self.layers.add_module(f"activation{n}", activation())
             if dropout != 0:
-                layers.append(nn.Dropout(dropout))
-        layers.append(nn.Linear(sizes[-1], out_features))
-        self.layers = nn.Sequential(*layers)
+                self.layers.add_module(f"dropout{n}", nn.Dropout(dropout))
+        self.layers.add_module("output", nn.Linear(sizes[-2], sizes[-1]))
 
     def forward(self, x):
         if x.shape[-1:] != (self.in_features,):
@@ -1504,17 +1516,7 @@ def cross_entropy(logits, targets):
     Shapes: logits (batch_size, num_classes), floating point; targets
     (batch_size,), int64 class numbers from 0 to num_classes - 1. Returns a
     tensor without dimensions, in nats (natural logarithms).
-    Raises ValueError for other shapes, dtypes or class numbers.
     """
-    if logits.ndim != 2 or targets.shape != logits.shape[:1]:
-        raise ValueError("logits must be (batch_size, num_classes) and "
-                         "targets (batch_size,)")
-    if not logits.is_floating_point() or targets.dtype != torch.int64:
-        raise ValueError("logits must be floating point and targets int64, "
-                         f"not {logits.dtype} and {targets.dtype}")
-    if len(targets) == 0 or targets.min() < 0 \
-            or targets.max() >= logits.shape[1]:
-        raise ValueError("there must be targets, from 0 to num_classes - 1")
     shifted = logits - logits.amax(dim=1, keepdim=True)
     log_probabilities = shifted - shifted.logsumexp(dim=1, keepdim=True)
     # unsqueeze(1) makes a column. From each row i, take entry targets[i].
@@ -1635,14 +1637,7 @@ def binary_cross_entropy_with_logits(logits, targets):
 
     Shapes: two floating-point tensors of the same shape, the targets from 0
     to 1. Returns a tensor without dimensions, in nats.
-    Raises ValueError when the shapes differ, there are no targets or one is
-    out of range.
     """
-    if logits.shape != targets.shape:
-        raise ValueError(f"logits have shape {tuple(logits.shape)} but "
-                         f"targets {tuple(targets.shape)}")
-    if targets.numel() == 0 or not ((targets >= 0) & (targets <= 1)).all():
-        raise ValueError("there must be targets, from 0 to 1")
     zeros = torch.zeros_like(logits)
     losses = (targets * torch.logaddexp(zeros, -logits)
               + (1 - targets) * torch.logaddexp(zeros, logits))
@@ -1744,12 +1739,10 @@ def ravine(point, curvatures=(1.0, 20.0)):
     """Return half the sum of curvature times coordinate squared.
 
     Shapes: (2,) in, floating point, and () out; more dimensions may stand in
-    front. Raises ValueError for another last dimension.
+    front.
     """
     curvatures = torch.as_tensor(curvatures, dtype=point.dtype,
                                  device=point.device)
-    if point.shape[-1:] != curvatures.shape:
-        raise ValueError(f"the point has shape {tuple(point.shape)}")
     return 0.5 * (curvatures * point ** 2).sum(dim=-1)
 
 # %% [markdown]
@@ -1882,13 +1875,9 @@ def sgd_step(parameter, velocity, learning_rate, momentum=0.0):
     The parameter holds its gradient in .grad. The velocity is a tensor of
     its shape, zeros before the first step, and is updated too. With
     momentum=0 it is plain SGD. Matches torch.optim.SGD.
-    Raises ValueError when there is no gradient or the shapes differ.
     Source: B. Polyak, "Some methods of speeding up the convergence of
     iteration methods", 1964.
     """
-    if parameter.grad is None or velocity.shape != parameter.shape:
-        raise ValueError("the parameter must have a gradient, and the "
-                         "velocity must have its shape")
     with torch.no_grad():
         # A name that ends in _ changes the tensor itself.
         velocity.mul_(momentum).add_(parameter.grad)
@@ -1918,15 +1907,9 @@ def adam_step(parameter, mean, mean_square, step, learning_rate=0.001,
     The parameter holds its gradient in .grad. mean and mean_square are
     tensors of its shape, zeros before the first step, and are updated too.
     step counts from 1. Matches torch.optim.Adam.
-    Raises ValueError when there is no gradient, the shapes differ or step is
-    below 1.
     Source: D. Kingma and J. Ba, "Adam: a method for stochastic
     optimization", 2015.
     """
-    if parameter.grad is None or step < 1 or not (
-            mean.shape == mean_square.shape == parameter.shape):
-        raise ValueError("the parameter must have a gradient, both means its "
-                         f"shape, and step must be 1 or more: {step}")
     with torch.no_grad():
         mean.mul_(beta1).add_((1 - beta1) * parameter.grad)
         mean_square.mul_(beta2).add_((1 - beta2) * parameter.grad ** 2)
@@ -2207,24 +2190,98 @@ torch.testing.assert_close(*results)
 # samples is an **epoch**; one mini-batch is a **step**. PyTorch splits the
 # work: a **`Dataset`** knows how many samples there are and returns one by
 # its number; a **`DataLoader`** draws numbers, fetches the samples and stacks
-# them into batches. Write the smallest `Dataset`: two methods.
+# them into batches.
+#
+# Your data may be a NumPy array, a list or a data frame, and PyTorch's layers
+# want tensors of 32-bit numbers (NumPy makes 64-bit ones). Convert on the way
+# in, once, and find out there if a column holds words.
+
+# %%
+def to_tensors(arrays, device="cpu", dtype=torch.float32):
+    """Turn several arrays into a list of tensors of the same shapes.
+
+    arrays is a list such as [X, y] of arrays, lists, data frames, series or
+    tensors. Booleans, whole and decimal numbers all become dtype; with
+    dtype=None whole numbers become int64 and all others float32. An array is
+    copied; a tensor that fits is passed on as it is.
+    Raises TypeError for one array in place of several, ValueError for what
+    is not a number and for a fraction where dtype holds whole numbers.
+    """
+    if hasattr(arrays, "shape"):
+        raise TypeError("arrays must be a list of arrays: write "
+                        "to_tensors([X]), with brackets, for one")
+    tensors = []
+    for array in arrays:
+        if not torch.is_tensor(array):
+            if hasattr(array, "toarray"):  # a sparse matrix
+                array = array.toarray()
+            try:
+                array = np.asarray(array)
+                kind = array.dtype.kind
+                if kind in "cmM":
+                    raise TypeError(f"it holds {array.dtype}")
+                # What PyTorch can read; astype makes the copy.
+                decimal = np.float32 if array.dtype == "f4" else np.float64
+                array = torch.from_numpy(array.astype(
+                    {"b": bool, "i": "i8", "u": "i8"}.get(kind, decimal)))
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    "an array holds something that is not a number "
+                    f"({error}): encode words and categories as numbers, "
+                    "fill gaps, and give all rows one length") from error
+        if array.ndim == 0:
+            raise TypeError("arrays holds single numbers: write "
+                            "to_tensors([y]), with brackets, for one list")
+        whole = not array.is_floating_point() and array.dtype != torch.bool
+        wanted = dtype or (torch.int64 if whole else torch.float32)
+        tensors.append(array.to(device, wanted))
+        if not wanted.is_floating_point and not torch.equal(
+                tensors[-1].to(array), array):
+            raise ValueError(f"an array holds numbers that {wanted} cannot, "
+                             "such as fractions or NaN")
+    return tensors
+
+# %% [markdown]
+# Booleans, whole numbers and decimal ones all go in. A column of words does
+# not: the error quotes the first of them, and says what to do.
+
+# %%
+flags, = to_tensors([[True, False, True]])
+print("From booleans:", flags.tolist(), flags.dtype)
+try:
+    to_tensors([[[1.0, "red"], [2.0, "blue"]]])
+except ValueError as error:
+    print(textwrap.fill(f"From a table with words: {error}", 79))
+
+# %% [markdown]
+# Encode the words as numbers, and it works. Here every colour gets a column
+# that says whether the row has it, which is called **one-hot encoding**.
+
+# %%
+table = [[1.0, "red"], [2.0, "blue"]]
+rows, = to_tensors([[[size, color == "red", color == "blue"]
+                     for size, color in table]])
+print(f"Encoded:\n{rows}")
+
+# %% [markdown]
+# Now write the smallest `Dataset`: two methods besides its set-up.
 
 # %%
 class ArrayDataset(Dataset):
-    """Pairs of a row of X and an entry of y, as tensors.
+    """Pairs of a row of X and an entry of y, as tensors. Needs to_tensors.
 
-    Shapes: X (num_samples, in_features); y has num_samples entries. Each
-    item is a float32 row and a target with the dtype of y: pass int64 for
-    classes and float32 for regression. Items may share memory with X and y:
-    do not change them in place.
+    Shapes: X (num_samples, in_features), y (num_samples, ...), as arrays,
+    lists, data frames, series or tensors. Each item is a float32 row and a
+    target: int64 where y holds whole numbers, as for classes, else float32.
     Raises ValueError when the lengths differ.
     """
 
     def __init__(self, X, y):
-        if len(X) != len(y):
-            raise ValueError(f"X has {len(X)} samples, but y has {len(y)}")
-        self.X = torch.as_tensor(X, dtype=torch.float32)
-        self.y = torch.as_tensor(y)
+        self.X, = to_tensors([X])
+        self.y, = to_tensors([y], dtype=None)
+        if len(self.X) != len(self.y):
+            raise ValueError(f"X has {len(self.X)} samples, but y has "
+                             f"{len(self.y)}")
 
     def __len__(self):
         return len(self.X)
@@ -2250,44 +2307,52 @@ for epoch in (1, 2):
 # %% [markdown]
 # A loader fetches samples one by one, because they may be files that it must
 # open and decode, in several worker processes if you ask. When all the data
-# is already in memory as tensors, that is wasted work: shuffle the tensors
-# once an epoch and cut them into slices. On a GPU it also keeps the data
-# there.
+# is already in memory as tensors, that is wasted work: draw an order once an
+# epoch, and gather the rows of each batch in one go. On a GPU it also keeps
+# the data there.
 
 # %%
 class TensorBatches:
     """Mini-batches of tensors that fit in memory, on their own device.
 
-    Each pass yields tuples with one slice of every tensor, (batch_size, ...),
-    the last slice perhaps shorter; with shuffle=True each pass has a new
-    order, the same for all the tensors. Slices may share memory with the
-    tensors: do not change them in place.
-    Raises ValueError unless the tensors have one length, above zero, and
-    batch_size is a whole number, at least 1.
+    Each pass yields tuples with (batch_size, ...) rows of every tensor, the
+    last batch perhaps smaller, or left out with drop_last=True. With
+    shuffle=True each pass has a new order, the same for all the tensors;
+    without it the rows share memory with them: do not change them in place.
+    Raises TypeError for what is not a tensor; ValueError unless the tensors
+    have one length, above zero, and batch_size is a whole number above zero.
     """
 
-    def __init__(self, *tensors, batch_size, shuffle=False):
-        lengths = [len(tensor) for tensor in tensors]
-        if not lengths or min(lengths) == 0 or len(set(lengths)) > 1:
+    def __init__(self, *tensors, batch_size, shuffle=False, drop_last=False):
+        for tensor in tensors:
+            if not torch.is_tensor(tensor):
+                raise TypeError(
+                    f"TensorBatches takes tensors, not {type(tensor)}: turn "
+                    "arrays into tensors with to_tensors first")
+        lengths = [tensor.shape[:1] for tensor in tensors]
+        if len(set(lengths)) != 1 or lengths[0] in [(), (0,)]:
             raise ValueError("tensors must have one length, above zero; "
-                             f"they have {lengths}")
+                             f"they have {[tuple(n) for n in lengths]}")
         if batch_size < 1 or batch_size != int(batch_size):
             raise ValueError("batch_size must be a whole number, 1 or more: "
                              f"{batch_size}")
-        self.tensors = tensors
-        self.batch_size, self.shuffle = int(batch_size), shuffle
+        self.tensors, self.batch_size = tensors, int(batch_size)
+        self.shuffle, self.drop_last = shuffle, drop_last
 
     def __len__(self):
-        return math.ceil(len(self.tensors[0]) / self.batch_size)
+        batches = len(self.tensors[0]) / self.batch_size
+        return math.floor(batches) if self.drop_last else math.ceil(batches)
 
     def __iter__(self):
-        tensors = self.tensors
+        # randperm: 0 to n - 1 in random order. index_select: those rows.
         if self.shuffle:
-            # randperm: 0 to n - 1 in random order. index_select: those rows.
-            order = torch.randperm(len(tensors[0])).to(tensors[0].device)
-            tensors = [t.index_select(0, order) for t in tensors]
-        # Cut each tensor into slices; zip puts the matching ones together.
-        return zip(*(tensor.split(self.batch_size) for tensor in tensors))
+            order = torch.randperm(len(self.tensors[0]))
+            order = order.to(self.tensors[0].device)
+        for number in range(len(self)):
+            start = number * self.batch_size
+            rows = slice(start, start + self.batch_size)
+            yield tuple(tensor.index_select(0, order[rows]) if self.shuffle
+                        else tensor[rows] for tensor in self.tensors)
 
 # %% [markdown]
 # Without shuffling, both must give the same batches. Use a `DataLoader` for
@@ -2302,6 +2367,23 @@ for (X1, y1), (X2, y2) in zip(by_loader, by_slices):
     torch.testing.assert_close(X1, X2)
     torch.testing.assert_close(y1, y2)
 print(f"DataLoader and TensorBatches give the same {len(by_slices)} batches")
+
+# %% [markdown]
+# With shuffling, three things must hold in each epoch: every sample comes
+# once, each row keeps its own target (row $i$ of the data is $2i$ and
+# $2i + 1$), and the order is a new one. Ten samples have millions of orders,
+# so the same one twice is a mistake, not bad luck.
+
+# %%
+orders = []
+shuffled = TensorBatches(dataset.X, dataset.y, batch_size=4, shuffle=True)
+for epoch in (1, 2):
+    X_epoch, y_epoch = (torch.cat(parts) for parts in zip(*shuffled))
+    assert sorted(y_epoch.tolist()) == list(range(10)), y_epoch
+    torch.testing.assert_close(X_epoch[:, 0], 2.0 * y_epoch)
+    orders.append(y_epoch.tolist())
+    print(f"epoch {epoch}: targets {orders[-1]}")
+assert orders[0] != orders[1], "both epochs have the same order"
 
 # %% [markdown]
 # Which parts of a training program can be left out? Find out: run it once
@@ -2427,10 +2509,16 @@ show(fig, "08_left_out")
 def split_in_three(X, y, random_state, stratify=None):
     """Split arrays into 60 % training, 20 % validation and 20 % test.
 
-    Shapes: X (num_samples, ...), y (num_samples, ...). Returns
+    Shapes: X (num_samples, ...), y (num_samples, ...): arrays, data frames,
+    series or tensors, which keep their kind; lists become arrays. Returns
     (X_train, X_val, X_test), (y_train, y_val, y_test). Pass stratify=y for
     classes, to keep their proportions; random_state fixes the choice.
+    Rows are dealt out at random: not for rows ordered in time (take the last
+    ones as test set), nor for several rows from one person or place.
+    Raises ValueError when the lengths differ or there are too few samples.
     """
+    X, y = (np.array(data) if isinstance(data, (list, tuple)) else data
+            for data in (X, y))
     groups = y if stratify is None else stratify
     X_rest, X_test, y_rest, y_test, groups, _ = train_test_split(
         X, y, groups, test_size=0.2, random_state=random_state,
@@ -2440,19 +2528,6 @@ def split_in_three(X, y, random_state, stratify=None):
         random_state=random_state,
         stratify=None if stratify is None else groups)
     return (X_train, X_val, X_test), (y_train, y_val, y_test)
-
-# %% [markdown]
-# scikit-learn works with arrays of 64-bit numbers, and PyTorch's layers with
-# 32-bit tensors, on the CPU or on a GPU. Convert on the way in, once.
-
-# %%
-def to_tensors(arrays, device="cpu", dtype=torch.float32):
-    """Turn arrays into a list of tensors of one dtype on one device.
-
-    A tensor may share memory with its array: do not change it in place.
-    """
-    return [torch.as_tensor(array, dtype=dtype).to(device)
-            for array in arrays]
 
 # %% [markdown]
 # The data is `make_moons`: two interlocking half-circles, with noise, that no
@@ -2475,7 +2550,7 @@ print("Training inputs", tuple(X_train.shape), "targets", tuple(y_train.shape))
 # %% [markdown]
 # Look at the means. Those of the training set are 0 by construction, and the
 # others only nearly so: that is how it should look. All the tensors now live
-# on the device, and the batches will be slices of them.
+# on the device, and the batches will be rows of them.
 
 # %%
 for name, inputs in [("training", X_train), ("validation", X_val),
@@ -2504,103 +2579,417 @@ for name, model in models.items():
 # `BCEWithLogitsLoss` for two classes, and the one in Section 7 says Adam. Ten
 # epochs are few, so take larger rates than the table's. (To find one for your
 # data, sweep as in Section 7 and compare validation losses.) Make the
-# optimizer after the model is on its device. Both lines stand before the
+# optimizer after the model is on its device; its line stands before the
 # training, below.
 #
-# **Step 4: implement the training loop.** `fit` is the heart of Section 8
-# inside two loops, over epochs and over batches, with what real training
-# needs: validation after each epoch, and the best weights kept.
-#
-# Reading a number from a GPU makes Python wait until the GPU has finished its
-# work. So the losses are summed *on the device* and read once an epoch.
-# `.to(device)` does nothing for a batch that is already there.
+# **Before you train: check one batch.** A mistake in the targets seldom stops
+# a program. It trains, but on something else, and the numbers it prints look
+# fine. So look at one batch first. The check runs the model in `eval()` mode,
+# and then each layer must be back in the mode it was in. This helper sees to
+# that. `@contextmanager` makes it fit for a `with` block: what stands before
+# `yield` runs when the block begins, and the `finally` part when it ends, even
+# after an error.
 
 # %%
-def fit(model, train_batches, val_batches, loss_fn, optimizer, num_epochs,
-        device="cpu", log_every=0):
-    """Train a model and leave it with the weights of its best epoch.
+@contextmanager
+def modes_kept(model):
+    """Give each layer of a model its mode back after a with block.
 
-    Both batches arguments yield (inputs, targets) anew in each epoch, such as
-    a DataLoader or a list (not a generator), each tensor with the samples in
-    its first dimension; loss_fn averages over them. The best epoch has the
-    lowest validation loss. The model must be on the device. log_every=n
-    prints every n-th epoch.
-    Returns {"train_loss": [...], "val_loss": [...]}, the mean loss per sample
-    for each epoch; the training loss is taken while the weights move.
-    Raises ValueError when there are no batches or a loss is not finite. The
-    best weights so far are kept then too, and when you interrupt it, and
-    every layer is back in the mode it was in.
+    Raises TypeError for what is not a model.
     """
-    def mean_loss(batches, training):
-        model.train(training)  # False is eval()
-        total, count = torch.zeros((), device=device), 0
-        with torch.set_grad_enabled(training):  # False is no_grad()
-            for inputs, targets in batches:
-                inputs, targets = inputs.to(device), targets.to(device)
-                loss = loss_fn(model(inputs), targets)
-                if training:
-                    optimizer.zero_grad()
-                    loss.backward()
-                    optimizer.step()
-                # From mean to sum; not +=, which would round float64.
-                total = total + loss.detach() * len(inputs)
-                count += len(inputs)
-        if count == 0:
-            name = "train_batches" if training else "val_batches"
-            raise ValueError(f"there are no batches in {name} (a generator "
-                             "is empty after one epoch: pass a list)")
-        return total / count
-
-    history = {"train_loss": [], "val_loss": []}
+    if not isinstance(model, nn.Module):
+        raise TypeError("the model must be a module that is built, such as "
+                        f"MLP(2, [16], 1), not {model!r}")
+    # Each layer, with True for train() and False for eval().
     modes = [(module, module.training) for module in model.modules()]
-    best_loss = math.inf
-    best_weights = copy.deepcopy(model.state_dict())  # else they would move
     try:
-        for epoch in range(1, num_epochs + 1):
-            losses = [mean_loss(train_batches, training=True),
-                      mean_loss(val_batches, training=False)]
-            train_loss, val_loss = torch.stack(losses).tolist()
-            if not math.isfinite(train_loss + val_loss):
-                raise ValueError(
-                    f"the loss is not finite in epoch {epoch}: look for NaN "
-                    "in the data, or try a lower learning rate, each with a "
-                    "new optimizer (this one may hold NaN)")
-            history["train_loss"].append(train_loss)
-            history["val_loss"].append(val_loss)
-            if val_loss < best_loss:
-                best_loss = val_loss
-                best_weights = copy.deepcopy(model.state_dict())
-            if log_every and epoch % log_every == 0:
-                print(f"epoch {epoch:>3}: training loss {train_loss:.4f}, "
-                      f"validation loss {val_loss:.4f}")
+        yield
     finally:
         for module, mode in modes:
             module.training = mode
-        model.load_state_dict(best_weights)
+
+# %% [markdown]
+# The table in Section 6 said which targets each loss takes. The next three
+# cells are that table as code; skim them, and go on to what they say. First
+# the losses for classes.
+
+# %%
+def check_classes(outputs, targets, loss_fn):
+    """Raise an error that says what to write if targets are not classes.
+
+    Shapes: outputs (batch_size, num_classes, ...); targets (batch_size, ...)
+    of class numbers, or probabilities in the shape of the outputs. loss_fn
+    is nn.CrossEntropyLoss(), nn.NLLLoss() or a function like them.
+    Raises TypeError for a wrong dtype, ValueError for a wrong shape or value.
+    """
+    if outputs.ndim < 2 or outputs.shape[1] == 1:
+        raise ValueError(
+            "one logit cannot name a class: use BCEWithLogitsLoss, or give "
+            "the model a column for each class (out_features=2)")
+    classes, shape = outputs.shape[1], outputs.shape[:1] + outputs.shape[2:]
+    takes_logs = "nll" in repr(loss_fn).lower()
+    if takes_logs and outputs.max() > 1e-6:
+        raise ValueError(
+            "NLLLoss takes log-probabilities, and none is above 0: end the "
+            "model in nn.LogSoftmax(dim=1), or use CrossEntropyLoss")
+    if (targets.shape == outputs.shape and targets.is_floating_point()
+            and not takes_logs):
+        if targets.min() < 0 or (targets.sum(dim=1) - 1).abs().max() > 1e-3:
+            raise ValueError(
+                "class probabilities must sum to 1 in each row: for several "
+                "yes/no labels a row, use BCEWithLogitsLoss")
+        if targets.dtype != outputs.dtype:
+            raise TypeError(f"write targets.to({outputs.dtype})")
+    elif targets.shape != shape:
+        raise ValueError(
+            f"class numbers have shape {tuple(shape)}, but the targets "
+            f"{tuple(targets.shape)}: write targets.flatten().long() for a "
+            "column, or targets.argmax(dim=1) for one-hot rows")
+    elif targets.dtype not in (torch.int64, torch.uint8):
+        raise TypeError(f"class numbers must be int64, not {targets.dtype}: "
+                        "write targets.long()")
+    else:
+        kept = targets[targets != getattr(loss_fn, "ignore_index", -100)]
+        if len(kept) and not 0 <= kept.min() <= kept.max() < classes:
+            raise ValueError(
+                f"class numbers go from 0 to {classes - 1}, but the targets "
+                f"from {kept.min()} to {kept.max()}: count from 0, or raise "
+                "out_features")
+
+# %% [markdown]
+# The other losses compare outputs and targets of the same shape and dtype.
+
+# %%
+OF_CLASSES = {"CrossEntropyLoss", "cross_entropy", "NLLLoss", "nll_loss"}
+OF_LOGITS = {"BCEWithLogitsLoss", "binary_cross_entropy_with_logits"}
+OF_PROBABILITIES = {"BCELoss", "binary_cross_entropy"}
+OF_NUMBERS = {"MSELoss", "mse_loss", "L1Loss", "l1_loss", "SmoothL1Loss",
+              "smooth_l1_loss", "HuberLoss", "huber_loss"}
+
+
+def check_targets(outputs, targets, loss_fn):
+    """Raise an error that says what to write if targets do not fit a loss.
+
+    Needs check_classes. Shapes: as the loss takes them, samples first. Any
+    loss not named above must pair each output with its own target.
+    Raises TypeError for a wrong dtype, ValueError for a wrong shape or value.
+    """
+    names = {kind.__name__ for kind in type(loss_fn).__mro__}
+    names.add(getattr(getattr(loss_fn, "func", loss_fn), "__name__", ""))
+    shape, wanted = tuple(targets.shape), tuple(outputs.shape)
+    if not targets.float().isfinite().all():
+        raise ValueError("the targets hold NaN or infinity: leave these out")
+    if names & OF_CLASSES:
+        check_classes(outputs, targets, loss_fn)
+    elif names & (OF_LOGITS | OF_PROBABILITIES | OF_NUMBERS):
+        if shape != wanted:
+            raise ValueError(
+                f"outputs have shape {wanted}, but targets {shape}: write "
+                f"targets.reshape{(-1, *wanted[1:])} if there is one for each "
+                "output; if they are class numbers, use CrossEntropyLoss")
+        if targets.dtype != outputs.dtype:
+            raise TypeError(f"the targets are {targets.dtype}: write targets."
+                            f"float(), or targets.to({outputs.dtype})")
+        binary = not names & OF_NUMBERS
+        if binary and not 0 <= targets.min() <= targets.max() <= 1:
+            raise ValueError(
+                f"targets go from 0 to 1, but these from {targets.min():g} to "
+                f"{targets.max():g}: write (targets == {targets.max():g})"
+                ".float() for two classes, use CrossEntropyLoss for more")
+        if names & OF_PROBABILITIES and not 0 <= outputs.min() \
+                <= outputs.max() <= 1:
+            raise ValueError("BCELoss takes outputs from 0 to 1, which are "
+                             "probabilities: use BCEWithLogitsLoss")
+    elif shape != wanted and targets.numel() == outputs.numel():
+        numbers = torch.linspace(0.1, 0.9, targets.numel()).to(outputs)
+        try:  # a loss that pairs gives the same in either shape
+            paired = torch.isclose(*(loss_fn(numbers.reshape(size), targets)
+                                     for size in (wanted, shape))).all()
+        except (IndexError, RuntimeError, ValueError):
+            paired = True  # it takes one of the two shapes alone
+        if not paired:
+            raise ValueError(f"outputs of shape {wanted} and targets {shape} "
+                             "would broadcast: write targets.reshape"
+                             f"{(-1, *wanted[1:])}")
+    loss = loss_fn(outputs, targets)
+    if not torch.is_tensor(loss) or loss.numel() != 1:
+        raise ValueError("the loss must be a tensor with one number: leave "
+                         "out reduction=\"none\", or end in .mean()")
+
+# %% [markdown]
+# `check_batch` is the first thing to run on data of your own. It looks at the
+# inputs, runs the model on them once, and passes the outputs on.
+
+# %%
+def check_batch(model, inputs, targets, loss_fn):
+    """Raise an error that says what to write if a batch cannot be learnt.
+
+    Needs modes_kept, check_targets and check_classes. Shapes: inputs as the
+    model takes them, targets as the loss does, samples first. Runs the model
+    in eval mode, changes nothing, and warns if the outputs look like
+    probabilities where the loss takes logits.
+    Raises TypeError for a wrong type, ValueError for a wrong shape or value.
+    """
+    if isinstance(loss_fn, type):
+        raise TypeError(f"the loss is a class: write {loss_fn.__name__}()")
+    with modes_kept(model), torch.no_grad():
+        model.eval()
+        weights = next(model.parameters(), inputs)
+        for name, data in [("inputs", inputs), ("targets", targets)]:
+            if not torch.is_tensor(data):
+                raise TypeError(f"{name} must be a tensor, not {type(data)}: "
+                                "see to_tensors")
+            if data.numel() == 0 or data.shape[:1] != inputs.shape[:1]:
+                raise ValueError("there must be samples, and one target for "
+                                 f"each, not {inputs.shape}, {data.shape}")
+            if data.device != weights.device:
+                raise ValueError(f"{name} are on {data.device}, the model on "
+                                 f"{weights.device}: use .to(device) on both")
+            if not data.float().isfinite().all():
+                raise ValueError(f"{name} hold NaN or infinity: leave those "
+                                 "samples out, or fill the gaps")
+        try:
+            outputs = model(inputs)
+        except (IndexError, RuntimeError) as error:
+            if "type" in str(error) and inputs.dtype != weights.dtype:
+                raise TypeError(f"inputs are {inputs.dtype}, but the model is "
+                                f"{weights.dtype}: write inputs.float(), or "
+                                f"inputs.to({weights.dtype})") from error
+            raise ValueError("the model refuses inputs of shape "
+                             f"{tuple(inputs.shape)}: compare in_features of "
+                             f"its first layer ({error})") from error
+        if not torch.is_tensor(outputs):
+            raise TypeError(f"the model must return a tensor: {type(outputs)}")
+        check_targets(outputs, targets, loss_fn)
+        name = getattr(loss_fn, "__name__", type(loss_fn).__name__)
+        if (name in OF_LOGITS | {"CrossEntropyLoss", "cross_entropy"}
+                and inputs.is_floating_point() and all(
+                    0 <= found.min() < found.max() <= 1
+                    for found in (outputs, model(1000 * inputs)))):
+            warnings.warn("the outputs look like probabilities, but the loss "
+                          "takes logits: leave out the sigmoid or softmax",
+                          stacklevel=2)
+
+# %% [markdown]
+# No news is good news: a batch that fits passes in silence.
+
+# %%
+network, loss_fn = models["network"], nn.BCEWithLogitsLoss()
+X_few, y_few = X_train[:32], y_train[:32]
+check_batch(network, X_few, y_few, loss_fn)
+print("The first", len(X_few), "samples fit the network and the loss")
+
+# %% [markdown]
+# Now make mistakes that people report. Without the check, the first, third
+# and fourth would train without an error: to a loss far below 0, towards the
+# mean of the targets, and with a loss that is exactly 0. The second ends in
+# NaN.
+
+# %%
+X_gap = X_few.clone()
+X_gap[3, 0] = math.nan
+mistakes = {
+    "Labels 1 and 2": (X_few, y_few + 1, loss_fn),
+    "A gap in the data": (X_gap, y_few, loss_fn),
+    "Targets (N,)": (X_few, y_few.flatten(), nn.MSELoss()),
+    "One column": (X_few, y_few.flatten().long(), nn.CrossEntropyLoss())}
+for name, batch in mistakes.items():
+    try:
+        check_batch(network, *batch)
+    except ValueError as error:
+        print(textwrap.fill(f"{name}: {error}.", 79))
+
+# %% [markdown]
+# Each message ends in its cure. Write what the first and the third say, and
+# the check is silent again. One mistake can only be suspected: outputs that
+# stay between 0 and 1 whatever goes in, where the loss expects logits. That
+# brings a warning.
+
+# %%
+check_batch(network, X_few, (y_few + 1 == 2).float(), loss_fn)
+check_batch(network, X_few, y_few.flatten().reshape(-1, 1), nn.MSELoss())
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    check_batch(nn.Sequential(network, nn.Sigmoid()), X_few, y_few, loss_fn)
+print(textwrap.fill(f"A sigmoid too many: {caught[0].message}.", 79))
+
+# %% [markdown]
+# **Step 4: implement the training loop.** It is the heart of Section 8, cut
+# into pieces that each do one thing. The first hands out the batches, on the
+# device. (Moving does nothing for a tensor that is already there.) `yield`
+# hands out one pair, and waits until the loop asks for the next.
+
+# %%
+def pairs_of(batches, device, name):
+    """Yield each (inputs, targets) of batches as tensors on a device.
+
+    Raises TypeError for a Dataset or a generator in place of batches, and
+    ValueError for batches that are not pairs or where there are none; name
+    is what the messages call them.
+    """
+    if isinstance(batches, Dataset):
+        raise TypeError(f"{name} is a Dataset, which yields single samples: "
+                        f"write DataLoader({name}, batch_size=64)")
+    if hasattr(batches, "__next__"):
+        raise TypeError(f"{name} is a generator, which is empty after one "
+                        "epoch: pass a list, TensorBatches or a DataLoader")
+    empty = True
+    for batch in batches:
+        if not isinstance(batch, (list, tuple)) or len(batch) != 2:
+            raise ValueError(f"each of {name} must be a pair of inputs and "
+                             "targets, such as TensorBatches(X, y, ...) gives")
+        yield tuple(torch.as_tensor(part, device=device) for part in batch)
+        empty = False
+    if empty:
+        raise ValueError(f"there are no batches in {name}")
+
+# %% [markdown]
+# The second gives the loss on the validation set. It collects the outputs and
+# compares all of them at once: a mean of the means of the batches would
+# depend on the batch size, and count class weights wrongly.
+
+# %%
+def evaluate(model, val_batches, loss_fn, device="cpu"):
+    """Return the loss of a model on all samples of the batches together.
+
+    Needs modes_kept, pairs_of, check_targets and check_classes. Runs in eval
+    mode and without gradients; the size of the batches makes no difference.
+    Raises what check_targets and pairs_of raise.
+    """
+    with modes_kept(model), torch.no_grad():
+        model.eval()
+        parts = [(model(inputs), targets) for inputs, targets
+                 in pairs_of(val_batches, device, "val_batches")]
+        outputs, targets = (torch.cat(part) for part in zip(*parts))
+        check_targets(outputs, targets, loss_fn)
+        return loss_fn(outputs, targets).item()
+
+# %% [markdown]
+# The third is the loop of Section 8 over one epoch. Reading a number from a
+# GPU makes Python wait until the GPU has finished its work, so the losses are
+# summed *on the device* and read once. The one error that it explains comes
+# from **BatchNorm**, a layer that scales by the statistics of the batch while
+# it trains, and cannot take those of a single sample.
+
+# %%
+def train_epoch(model, pairs, loss_fn, optimizer):
+    """Train a model on each (inputs, targets) once; return the mean loss.
+
+    The mean is one per sample, taken while the weights move. Raises
+    ValueError for a batch of one sample where BatchNorm needs two.
+    """
+    total, count = 0.0, 0
+    for inputs, targets in pairs:
+        optimizer.zero_grad()
+        try:
+            outputs = model(inputs)
+        except ValueError as error:
+            if len(inputs) > 1:
+                raise
+            raise ValueError(
+                "BatchNorm cannot train on one sample, here the last batch: "
+                "use drop_last=True or another batch_size") from error
+        loss = loss_fn(outputs, targets)
+        loss.backward()
+        optimizer.step()
+        total = total + loss.detach() * len(inputs)  # stays on the device
+        count += len(inputs)
+    return (total / count).item()
+
+# %% [markdown]
+# `fit` puts them in a loop over epochs and adds what real training needs:
+#
+# - the first batch is checked;
+# - validation after each epoch, and the best weights kept. Those it begins
+#   with compete too, so a second call never leaves a model worse;
+# - **early stopping**: `patience=n` ends the training when n epochs in a row
+#   brought no new best;
+# - a loss that is not finite is an error that says where to look.
+
+# %%
+def fit(model, train_batches, val_batches, loss_fn, optimizer, num_epochs,
+        device="cpu", log_every=0, patience=0):
+    """Train a model and leave it with the best weights it has had.
+
+    Needs check_batch, check_targets, check_classes, modes_kept, pairs_of,
+    train_epoch and evaluate. Both batches arguments yield pairs (inputs,
+    targets) anew in each epoch, as TensorBatches, a DataLoader or a list do.
+    The best weights have the lowest validation loss, at entry or after an
+    epoch. log_every=n prints every n-th epoch; patience=n stops after n
+    epochs without a new best (early stopping). A layer that you froze with
+    eval() stays so in a model in train mode.
+    Returns {"train_loss": [...], "val_loss": [...]}, a number for each epoch.
+    Raises TypeError or ValueError for what cannot be trained. The model keeps
+    its best weights then too, and when you interrupt it.
+    """
+    held = [id(parameter) for group in getattr(optimizer, "param_groups", [])
+            for parameter in group["params"]]
+    history = {"train_loss": [], "val_loss": []}
+    best_epoch, best_loss, best_weights = 0, math.inf, None
+    with modes_kept(model):
+        if set(held).isdisjoint(map(id, model.parameters())):
+            raise ValueError("the optimizer holds no parameter of this model: "
+                             "make it anew from model.parameters()")
+        if not model.training:
+            model.train()
+        try:
+            for epoch in range(1, num_epochs + 1):
+                pairs = pairs_of(train_batches, device, "train_batches")
+                if epoch == 1:
+                    first = next(pairs)
+                    check_batch(model, *first, loss_fn)
+                    best_loss = evaluate(model, val_batches, loss_fn, device)
+                    best_weights = copy.deepcopy(model.state_dict())
+                    pairs = itertools.chain([first], pairs)
+                train_loss = train_epoch(model, pairs, loss_fn, optimizer)
+                val_loss = evaluate(model, val_batches, loss_fn, device)
+                if not math.isfinite(train_loss + val_loss):
+                    raise ValueError(
+                        f"the loss is not finite in epoch {epoch}: lower the "
+                        "learning rate, with a new optimizer (this one may "
+                        "hold NaN), and look for NaN in the data")
+                history["train_loss"].append(train_loss)
+                history["val_loss"].append(val_loss)
+                if not best_loss <= val_loss:  # also if best_loss is NaN
+                    best_epoch, best_loss = epoch, val_loss
+                    best_weights = copy.deepcopy(model.state_dict())
+                if log_every and epoch % log_every == 0:
+                    print(f"epoch {epoch:>3}: training loss {train_loss:.4f}, "
+                          f"validation loss {val_loss:.4f}")
+                if patience and epoch - best_epoch >= patience:
+                    break
+        finally:
+            if best_weights is not None:
+                model.load_state_dict(best_weights)
     return history
 
 # %% [markdown]
 # To use a model you need `eval()` mode, no gradients, and the data where the
-# model is. Put the three in a function that also gives the model back in the
-# mode it came in.
+# model is. Put the three in a function. It takes a thousand samples at a time,
+# or the hidden layers of a large data set might not fit in memory at once.
 
 # %%
-def predict(model, inputs, device="cpu"):
+def predict(model, inputs, device="cpu", batch_size=1024):
     """Return the model's outputs for inputs, on the CPU.
 
-    Shapes: inputs (num_samples, ...) as the model takes them; the outputs
-    as it gives them. Runs in eval mode and without gradients, and leaves
-    every layer in the mode it was in.
+    Needs modes_kept and to_tensors. Shapes: inputs (num_samples, ...) as the
+    model takes them; the outputs as it gives them. A tensor of decimal
+    numbers, an array, a list or a data frame becomes floats of the model's
+    dtype; a tensor of whole numbers goes in as it is. Runs in eval mode,
+    without gradients, and batch_size samples at a time to save memory.
     """
-    # Each layer, with True for train() and False for eval().
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.no_grad():
-            return model(inputs.to(device)).cpu()
-    finally:
-        for module, mode in modes:
-            module.training = mode
+    with modes_kept(model), torch.no_grad():
+        model.eval()
+        weights = next(model.parameters(), torch.zeros(()))
+        if not torch.is_tensor(inputs) or inputs.is_floating_point():
+            inputs, = to_tensors([inputs], dtype=weights.dtype)
+        first = model(inputs[:1].to(device)).cpu()
+        # One tensor for all: many small ones would scatter over the memory.
+        outputs = first.new_empty((len(inputs), *first.shape[1:]))
+        for start in range(0, len(inputs), batch_size):
+            rows = slice(start, start + batch_size)
+            outputs[rows] = model(inputs[rows].to(device))
+        return outputs
 
 # %% [markdown]
 # Train the baseline first, then the network, with the same loop. A log line
@@ -2609,14 +2998,12 @@ def predict(model, inputs, device="cpu"):
 # %%
 train_batches = TensorBatches(X_train, y_train, batch_size=100, shuffle=True)
 val_batches = TensorBatches(X_val, y_val, batch_size=200)
-loss_fn = nn.BCEWithLogitsLoss()
 histories = {}
 for name, model in models.items():
     print(f"Training the {name}")
     optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
     histories[name] = fit(model, train_batches, val_batches, loss_fn,
-                          optimizer, num_epochs=10, device=device,
-                          log_every=2)
+                          optimizer, 10, device, log_every=2)
 
 # %% [markdown]
 # How to read the figure: training and validation loss fall together and then
@@ -2648,14 +3035,14 @@ show(fig, "09_learning_curves")
 def binary_accuracy(logits, targets):
     """Return the share of logits on the right side of 0, a number.
 
-    Shapes: two tensors of the same shape, the targets 0 or 1; they may be
-    on different devices. A logit that is NaN is wrong. Raises ValueError
-    when the shapes differ, there are no targets or one is not 0 or 1.
+    Needs to_tensors. Shapes: two arrays, lists or tensors of the same shape,
+    the targets 0 or 1. A logit that is NaN is wrong. Raises ValueError when
+    the shapes differ, there are no targets or one is not 0 or 1.
     """
+    logits, targets = to_tensors([logits, targets], dtype=torch.float64)
     if logits.shape != targets.shape or targets.numel() == 0:
         raise ValueError("logits and targets must have one shape, not empty: "
                          f"{tuple(logits.shape)}, {tuple(targets.shape)}")
-    logits, targets = logits.cpu(), targets.cpu()
     if not ((targets == 0) | (targets == 1)).all():
         raise ValueError("targets must be 0 or 1")
     right = torch.where(targets == 1, logits > 0, logits <= 0)
@@ -2963,7 +3350,7 @@ def steps_per_second(model, batches, loss_fn, device="cpu", repeats=2):
 # Compare three ways to make batches from the same samples. The default loader
 # fetches them one by one and stacks them. With a **batch sampler** it asks
 # the dataset for a whole batch at once, by a list of numbers. `TensorBatches`
-# cuts slices. First check that the second way, new here, serves every sample
+# gathers rows. First check that the second way, new here, serves every sample
 # once.
 
 # %%
@@ -3013,30 +3400,37 @@ for place in places:
 # of the time goes there: a faster GPU helps little, and a batch sampler or
 # `TensorBatches` helps much.
 #
-# Next, vary the arithmetic. Each call to a GPU has a fixed cost, which a
-# small network cannot pay back; wide layers can.
+# Next, vary the arithmetic. Sharing a step among threads has a fixed cost, and
+# so has each call to a GPU. A small network cannot pay it back; wide layers
+# can. So compare the one thread of this tutorial with all that PyTorch would
+# take by itself, and with your GPU.
 
 # %%
 hidden_sizes = [32, 128, 512]
+rows = [("cpu, one thread", "cpu", 1),
+        ("cpu, all threads", "cpu", ALL_THREADS)]
+rows += [(device.type, device, 1)] if device.type != "cpu" else []
 print("Steps per second:     " + "".join(
     f"{'hidden ' + str(hidden_size):>14}" for hidden_size in hidden_sizes))
 widths = {}
-for place in places:
+for name, place, threads in rows:
+    torch.set_num_threads(threads)
     batches = TensorBatches(X.to(place), y.to(place), batch_size=128)
-    for size in hidden_sizes:
-        model = MLP(20, [size, size], 4).to(place)
-        widths[place, size] = steps_per_second(model, batches, loss_fn, place)
-    row = [f"{widths[place, size]:>12.0f}/s" for size in hidden_sizes]
-    print(f"{place:<22}" + "".join(row))
+    widths[name] = [
+        steps_per_second(MLP(20, [size, size], 4).to(place), batches, loss_fn,
+                         place) for size in hidden_sizes]
+    print(f"{name:<22}" + "".join(f"{speed:>12.0f}/s"
+                                  for speed in widths[name]))
+torch.set_num_threads(1)
 
 # %% [markdown]
 # How to read the figure: compare lines at one batch size; the higher one is
 # faster, and each mark on the vertical axis is ten times the one below. In
 # the panels on batches, the further a line lies below that of `TensorBatches`,
 # the larger the share of its time that fetching takes: look at the largest
-# batch. (Small gaps, and lines that cross, are noise.) In the last panel there
-# is a line for each device. If you have a GPU, look for the width at which its
-# line crosses the CPU's, if it does: below it, the CPU is the faster one.
+# batch. (Small gaps, and lines that cross, are noise.) In the last panel, look
+# for the width at which the line of all threads crosses that of one, if it
+# does: below it, one thread is enough. The same goes for a GPU's line.
 
 # %%
 fig, axes = plt.subplots(1, len(places) + 1, figsize=(9, 3.4), sharey=True)
@@ -3047,9 +3441,8 @@ for ax, place in zip(axes, places):
     ax.set(title=f"Making batches, {place}", xlabel="batch size",
            xticks=batch_sizes, xticklabels=batch_sizes)
     ax.minorticks_off()
-for place, marker in zip(places, "os"):
-    axes[-1].loglog(hidden_sizes, [widths[place, n] for n in hidden_sizes],
-                    marker=marker, label=place)
+for (name, values), marker in zip(widths.items(), "os^"):
+    axes[-1].loglog(hidden_sizes, values, marker=marker, label=name)
 axes[-1].set(title="Width of the layers", xlabel="units in a hidden layer",
              xticks=hidden_sizes, xticklabels=hidden_sizes)
 axes[-1].minorticks_off()
@@ -3317,7 +3710,9 @@ fig.subplots_adjust(left=0.12)
 show(fig, "10_overfitting")
 
 # %% [markdown]
-# Every check in this tutorial has passed if you can read the next line.
+# Every check in this tutorial has passed if you can read the next line. (And
+# PyTorch gets its threads back, in case you go on in the same session.)
 
 # %%
+torch.set_num_threads(ALL_THREADS)
 print("Reached the end: every assertion on the way has held.")

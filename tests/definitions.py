@@ -1,4 +1,8 @@
-"""Load single definitions of the tutorial, each with its imports alone."""
+"""Load single definitions of the tutorial, each with what it needs alone.
+
+That is the imports, and the definitions that its docstring names ("Needs
+this_one and that_one."): what a reader pastes.
+"""
 
 import ast
 import re
@@ -38,16 +42,21 @@ def imports_of(source):
 CELLS = code_cells(SCRIPT.read_text(encoding="utf-8"))
 IMPORTS = imports_of(CELLS[0])
 SOURCES = {}  # the name of a definition -> the cell that holds it
+NEEDS = {}  # its name -> the names of the definitions that it needs
 for cell in CELLS:
     if is_definition_cell(cell):
         for node in ast.parse(cell).body:
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
                 SOURCES[node.name] = cell
+                NEEDS[node.name] = re.findall(r"\w+(?=,|\.| and)", " ".join(
+                    re.findall(r"(?s)\bNeeds (.*?\.)",
+                               ast.get_docstring(node) or "")))
 
 
 def load(name):
-    """Return one definition, run in a namespace that has only the imports."""
+    """Return one definition, run where only what it needs is defined."""
     namespace = {"__name__": name}
     exec(IMPORTS, namespace)
-    exec(SOURCES[name], namespace)
+    for needed in NEEDS[name] + [name]:
+        exec(SOURCES[needed], namespace)
     return namespace[name]

@@ -17,6 +17,7 @@ nox.options.error_on_missing_interpreters = False
 nox.options.stop_on_first_error = False
 
 TESTS = Path(__file__).resolve().parent
+DEFINITIONS = ["definitions", "data", "verdicts", "training"]
 SCRIPT = TESTS.parent / "neural_networks_fundamentals.py"
 ROW = """
 import platform, torch, numpy, matplotlib, sklearn
@@ -37,14 +38,15 @@ def newest_python():
 
 
 def check(session, packages):
-    session.install(*packages, "pytest", "hypothesis")
+    session.install(*packages, "pytest", "hypothesis", "pandas", "scipy")
     with session.chdir(session.create_tmp()):
         # Not a plain "error", for which pyparsing turns on warnings of its
         # own that old Matplotlibs raise.
         session.run("python", "-W", "error::Warning", str(SCRIPT),
                     silent=True)
     session.run("python", "-m", "pytest", "-q", "--noconftest",
-                "-o", "addopts=", str(TESTS / "test_definitions.py"))
+                "-o", "addopts=", *[str(TESTS / ("test_%s.py" % name))
+                                    for name in DEFINITIONS])
     session.run("python", "-c", ROW)
 
 

@@ -70,8 +70,9 @@ def test_imports_are_in_the_setup_cell():
 
 def test_setup_imports_only_what_the_requirements_name():
     allowed = {"torch", "numpy", "matplotlib", "sklearn"}
-    standard = {"copy", "inspect", "io", "math", "pathlib", "signal", "sys",
-                "tempfile", "time", "warnings"}
+    standard = {"contextlib", "copy", "inspect", "io", "itertools", "math",
+                "pathlib", "signal", "sys", "tempfile", "textwrap",
+                "threading", "time", "warnings"}
     modules = set(re.findall(r"(?m)^(?:import|from) (\w+)", IMPORTS))
     assert modules <= allowed | standard
 

@@ -71,6 +71,79 @@ def test_twice_in_a_row_gives_the_same(run):
     assert {path.suffix for path in run.folder.glob("figures/*")} == {".png"}
 
 
+# Ways to run the script in a session of the reader's own. Each program prints
+# what the session's backend, Ctrl-C and threads are before and after.
+STATE = """
+import signal, sys, threading
+import matplotlib, torch
+matplotlib.use("svg")
+torch.set_num_threads(2)
+def state():
+    print("STATE", matplotlib.get_backend(), torch.get_num_threads(),
+          signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+state()
+"""
+WAYS = {
+    "%run": """
+from IPython.core.interactiveshell import InteractiveShell
+InteractiveShell.instance().run_line_magic("run", sys.argv[1])
+state()
+""",
+    "import": """
+sys.path.insert(0, sys.argv[1].rsplit("/", 1)[0])
+import neural_networks_fundamentals
+state()
+""",
+    "import in a thread": """
+sys.path.insert(0, sys.argv[1].rsplit("/", 1)[0])
+thread = threading.Thread(
+    target=__import__, args=["neural_networks_fundamentals"])
+thread.start()
+thread.join()
+state()
+""",
+    "as a program in a thread": """
+import runpy
+thread = threading.Thread(target=runpy.run_path, args=sys.argv[1:],
+                          kwargs={"run_name": "__main__"})
+thread.start()
+thread.join()
+state()
+""",
+    "in a prompt": """
+sys.ps1 = ">>> "
+exec(open(sys.argv[1], encoding="utf-8").read(), {"__name__": "__main__"})
+state()
+""",
+}
+
+
+@pytest.mark.parametrize("way", sorted(WAYS))
+def test_a_session_stays_as_it_was(run, tmp_path, way):
+    result = run_python(["-B", "-c", STATE + WAYS[way], SCRIPT], tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert re.findall("STATE (.*)", result.stdout) == ["svg 2 True"] * 2
+    assert set(result.figures) == set(run.figures)
+    assert re.sub(r"STATE .*\n| *\d+/s", "", result.stdout) \
+        == re.sub(r" *\d+/s", "", run.stdout)
+
+
+def test_ipython_runs_it_as_a_file(run, tmp_path):
+    same_run(run, run_python(
+        ["-m", "IPython", "--no-banner", "--colors=NoColor", SCRIPT],
+        tmp_path, IPYTHONDIR=str(tmp_path)))
+
+
+def test_a_kernel_that_runs_the_file_shows_the_figures(run):
+    import nbformat
+    notebook = nbformat.v4.new_notebook(cells=[
+        nbformat.v4.new_code_cell("%%run %s" % SCRIPT)])
+    outputs = build_notebook.execute(notebook).cells[0].outputs
+    shown = [output for output in outputs
+             if "image/png" in output.get("data", {})]
+    assert len(shown) == len(run.figures)
+
+
 @pytest.mark.skipif(sys.version_info < (3, 8), reason="needs audit hooks")
 def test_neither_network_nor_foreign_pickles_nor_files_elsewhere(
         run, tmp_path):

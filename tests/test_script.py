@@ -78,7 +78,8 @@ def test_the_test_set_is_neither_learnt_from_nor_chosen_by():
             continue
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Call) and names_below(node.func) & {
-                    "fit", "TensorBatches", "steps_per_second"}:
+                    "fit", "TensorBatches", "steps_per_second", "train_epoch",
+                    "check_batch", "evaluate"}:
                 trained += 1
                 assert not [n for n in names_below(node) if "test" in n]
             if isinstance(node, ast.For) and (
