@@ -69,11 +69,26 @@ def notebook_from(script_text):
         text = "\0".join([cell_type, source, str(number)])
         new_cell = getattr(nbformat.v4, "new_%s_cell" % cell_type)
         cell = new_cell(source)
+        cell.metadata = metadata_of(cell)
         cell["id"] = hashlib.sha256(text.encode()).hexdigest()[:12]
         cells.append(cell)
     notebook = nbformat.v4.new_notebook(cells=cells, metadata=METADATA)
     notebook.nbformat_minor = 5
     return notebook
+
+
+def is_drawing(source):
+    """True for a cell that shows a figure and does nothing else."""
+    return bool(re.search(r"(?m)^show\(", source)) and not re.search(
+        r"\bfit\(|backward\(|\.step\(|\bprint\(|(?m:^\s*(?:assert|def|class) )",
+        source)
+
+
+def metadata_of(cell):
+    """Return a cell's metadata: drawing is out of the reader's way."""
+    hidden = cell.cell_type == "code" and is_drawing(cell.source)
+    return nbformat.from_dict(
+        {"jupyter": {"source_hidden": True}} if hidden else {})
 
 
 def without_text_chunks(png):
@@ -105,7 +120,7 @@ def execute(notebook):
         client.execute(env=environment)
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
-        cell.metadata = nbformat.from_dict({})
+        cell.metadata = metadata_of(cell)
         for output in cell.get("outputs", []):
             if output.get("name") == "stderr":
                 raise RuntimeError("a cell writes to stderr: " + output.text)

@@ -10,6 +10,7 @@ import numpy as np
 NUMBER = re.compile(
     r"(?<![\w.])[-+]?(?:\d+\.\d+(?:e[-+]?\d+)?|\d+(?:e[-+]?\d+)?|nan|inf)"
     r"(?![\w])")
+FIGURES = re.compile(r'"(\d\d_\w+)"\)$', flags=re.M)  # names, as shown
 RELATIVE, ABSOLUTE = 2e-3, 2e-4
 MESSAGE = re.compile(r"(?<= a RuntimeError:\n).*")
 SPEED = re.compile(r"\d+/s\b")  # measured, so another one in each run

@@ -6,6 +6,7 @@ this_one and that_one."): what a reader pastes.
 
 import ast
 import re
+from collections import namedtuple
 from pathlib import Path
 
 SCRIPT = Path(__file__).resolve().parent.parent \
@@ -18,6 +19,30 @@ def code_cells(text):
     return [source.strip("\n") + "\n"
             for head, source in zip(parts[1::2], parts[2::2])
             if head == "# %%"]
+
+
+# A part is what stands below a "###" heading; its section is the number of the
+# "##" heading above it, or None. Its cells are (kind, source).
+Part = namedtuple("Part", "section title cells")
+
+
+def parts_of(text):
+    """Return the parts of a percent script, in order."""
+    parts, section = [], None
+    for head, source in zip(*[iter(re.split(
+            r"(?m)^(# %%.*)$", text)[1:])] * 2):
+        kind = "markdown" if "[markdown]" in head else "code"
+        source = source.strip("\n")
+        heading = re.match("# (##+) (.*)", source)
+        if kind == "markdown" and heading and heading.group(1) == "##":
+            number = re.match(r"\d+", heading.group(2))
+            section = number.group() if number else None
+            parts.append(Part(section, "", []))
+        elif kind == "markdown" and heading:
+            parts.append(Part(section, heading.group(2), []))
+        if parts:
+            parts[-1].cells.append((kind, source))
+    return [part for part in parts if part.title]
 
 
 def is_definition_cell(source):

@@ -7,6 +7,7 @@ import re
 NOT_STATED = re.compile(
     r"<https?://[^>]*>|https?://\S+|\]\([^)]*\)"
     r"|\bSections? \d+(?: and \d+)?|\b(?:Exercise|Solution|Step) \d+"
+    r"|about\s+\d+\s+minutes|They\s+take\s+\d+\s+more"
     r"|\b(?:int|float)\d+\b|\b(?:32|64)[- ]bits?\b|\bin 32\s+bits\b"
     r"|(?m:^\s*\d+\. |^\| \d+ \||^\|? ?\[?\d+\. |^#+ \d+\. )")
 NUMBER = re.compile(r"(?<![\w.])\d{1,3}(?:,\d{3})+(?![\d,])"
@@ -73,13 +74,12 @@ def unchecked(cells):
         if cell.cell_type != "markdown":
             continue
         near = evidence(cells, index)
-        for part in re.split(r"(?=\*\*Exercise \d+\.)", cell.source):
-            held = near
-            exercise = re.match(r"\*\*Exercise (\d+)\.", part)
-            if exercise:
-                held += solution(cells, exercise.group(1))
-            held = set(numbers_in(held))
-            found += [(number, cell.source)
-                      for number, value in stated(part).items()
-                      if value not in held]
+        held = near
+        exercise = re.match(r"### Exercise (\d+)\n", cell.source)
+        if exercise:
+            held += solution(cells, exercise.group(1))
+        held = set(numbers_in(held))
+        found += [(number, cell.source)
+                  for number, value in stated(cell.source).items()
+                  if value not in held]
     return found

@@ -74,6 +74,12 @@ def test_to_tensors_copies_arrays_and_passes_tensors_on():
     assert copied.tolist() == [0, 0, 0] and same is tensor
 
 
+def test_check_array_keeps_what_kind_of_number_it_is():
+    kinds = {name: load("check_array")(KINDS[name]).dtype for name in KINDS}
+    assert kinds["float32"] == torch.float32 and kinds["uint8"] == torch.int64
+    assert kinds["float64"] == kinds["objects"] == torch.float64
+
+
 @pytest.mark.parametrize("flags", [
     [True, False], np.array([True, False]), pd.Series([True, False]),
     torch.tensor([True, False])])

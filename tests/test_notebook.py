@@ -5,7 +5,14 @@ import re
 
 import build_notebook
 import nbformat
-from compare import SPEED, differences, is_blank, same_frame, same_picture
+from compare import (
+    FIGURES,
+    SPEED,
+    differences,
+    is_blank,
+    same_frame,
+    same_picture,
+)
 
 SAME_MATPLOTLIB = build_notebook.versions().splitlines()[0] \
     == build_notebook.BUILT_WITH.read_text().splitlines()[0]
@@ -38,7 +45,15 @@ def test_ids_and_metadata_are_the_builders(stored, script_text):
     assert ids == [cell.id for cell in bare.cells]
     assert len(set(ids)) == len(ids)
     assert stored.metadata == build_notebook.METADATA
-    assert all(cell.metadata == {} for cell in stored.cells)
+    assert [c.metadata for c in stored.cells] == [
+        c.metadata for c in bare.cells]
+
+
+def test_cells_that_draw_are_collapsed_and_others_are_not(stored):
+    for cell in code_cells(stored):
+        draws = "\nshow(" in "\n" + cell.source
+        assert cell.metadata == ({"jupyter": {"source_hidden": True}}
+                                 if draws else {}), cell.source
 
 
 def test_a_new_cell_leaves_the_other_ids_alone(script_text):
@@ -83,7 +98,8 @@ def test_outputs_are_printed_text_and_pictures_alone(stored):
                 assert output.name == "stdout"
             else:
                 assert output.output_type == "display_data"
-                assert "image/png" in output.data
+                assert set(output.data) == {"image/png", "text/plain"}
+                assert re.match("Figure: .*[a-z]", output.data["text/plain"])
 
 
 def test_run_all_gives_the_stored_text(stored, fresh):
@@ -109,8 +125,8 @@ def test_there_are_fifteen_pictures_and_none_is_blank(stored):
 
 
 def test_pictures_are_the_scripts_figures(fresh, run):
-    names = re.findall(r'^show\(fig, "(.*)"\)$', "\n".join(
-        cell.source for cell in code_cells(fresh)), flags=re.M)
+    names = FIGURES.findall("\n".join(
+        cell.source for cell in code_cells(fresh)))
     all_pictures = sum((pictures(cell) for cell in code_cells(fresh)), [])
     assert sorted(names) == sorted(run.figures)
     assert len(names) == len(all_pictures)
@@ -121,7 +137,7 @@ def test_pictures_are_the_scripts_figures(fresh, run):
 
 def test_printed_text_is_the_scripts(fresh, run):
     notebook_text = "".join(printed(cell) for cell in code_cells(fresh))
-    titles = re.compile(r"^\n\n.*\n=+\n.*\n\n", flags=re.M)
+    titles = re.compile(r"^.*\n=+\n|^# .*\n", flags=re.M)
     script_text = titles.sub("", run.stdout)
     script_text = re.sub(r"^\[figure saved: .*\]\n", "", script_text,
                          flags=re.M)

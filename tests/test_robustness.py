@@ -112,7 +112,8 @@ state()
 """,
     "in a prompt": """
 sys.ps1 = ">>> "
-exec(open(sys.argv[1], encoding="utf-8").read(), {"__name__": "__main__"})
+exec(open(sys.argv[1], encoding="utf-8").read(),
+     {"__name__": "__main__", "__file__": sys.argv[1]})
 state()
 """,
 }

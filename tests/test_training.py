@@ -293,7 +293,7 @@ def test_fit_refuses_another_width():
         fit_on([(X, y)], [(X, y)], model=load("MLP")(3, [4], 1))
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, ZeroDivisionError])
 def test_fit_interrupted_leaves_the_best_model(stop):
     X, y = regression_set()
     seen = []
@@ -413,14 +413,14 @@ def test_train_epoch_is_the_five_lines_over_all_pairs():
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_pairs_of_yields_tensors_on_the_device(device):
-    pairs = list(load("pairs_of")([(X, Y), (X.numpy(), Y.numpy())], device,
+def test_check_pairs_yields_tensors_on_the_device(device):
+    pairs = list(load("check_pairs")([(X, Y), (X.numpy(), Y.numpy())], device,
                                   "mine"))
     for inputs, targets in pairs:
         assert torch.equal(inputs.cpu(), X) and torch.equal(targets.cpu(), Y)
         assert inputs.device.type == targets.device.type == device
     with pytest.raises(ValueError, match="no batches in mine"):
-        list(load("pairs_of")([], device, "mine"))
+        list(load("check_pairs")([], device, "mine"))
 
 
 def test_modes_kept_after_an_error_too():
@@ -474,3 +474,18 @@ def test_peak_memory_of_prediction_and_of_a_shuffled_pass():
     predicted, passed = map(float, result.stdout.split())
     assert predicted < 100  # all activations: 400 MB for each layer
     assert passed < 40  # a second copy: 400 MB
+
+
+def test_check_pairing_asks_what_the_loss_does_with_the_shapes():
+    check = load("check_pairing")
+    check(torch.zeros(3, 1), torch.zeros(3, 1), nn.MSELoss())
+    check(torch.zeros(3, 1), torch.ones(3),
+          lambda outputs, targets: (outputs.flatten() - targets).sum())
+    with pytest.raises(ValueError, match="would broadcast"):
+        check(torch.zeros(3, 1), torch.arange(3.0), nn.L1Loss())
+
+
+def test_left_out_returns_a_loss_and_an_accuracy():
+    loss, accuracy = load("left_out")("step()", seed=0)
+    assert 0.5 < loss < 1.5 and 0 < accuracy < 1
+    assert load("left_out")("nothing", seed=0)[0] < loss
