@@ -220,6 +220,10 @@ def test_tensor_batches_cover_the_data_once(batch_size, device):
     assert first != list(range(10))
 
 
+def test_check_tensors_is_quiet_about_batches():
+    load("check_tensors")([torch.zeros(3), torch.zeros(3, 2)], 5)
+
+
 def test_tensor_batches_keep_the_order_unless_told():
     batches = load("TensorBatches")(torch.arange(5), batch_size=2)
     assert [b[0].tolist() for b in batches] == [[0, 1], [2, 3], [4]]

@@ -71,9 +71,9 @@ def test_imports_are_in_the_setup_cell():
 
 def test_setup_imports_only_what_the_requirements_name():
     allowed = {"torch", "numpy", "matplotlib", "sklearn"}
-    standard = {"base64", "builtins", "contextlib", "copy", "inspect", "io", "itertools", "math",
-                "pathlib", "re", "signal", "sys", "tempfile", "textwrap",
-                "threading", "time", "warnings"}
+    standard = {"base64", "builtins", "contextlib", "copy", "inspect", "io",
+                "itertools", "math", "pathlib", "re", "signal", "sys",
+                "tempfile", "textwrap", "threading", "time", "warnings"}
     modules = set(re.findall(r"(?m)^(?:import|from) (\w+)", IMPORTS))
     assert modules <= allowed | standard
 

@@ -5,14 +5,7 @@ import re
 
 import build_notebook
 import nbformat
-from compare import (
-    FIGURES,
-    SPEED,
-    differences,
-    is_blank,
-    same_frame,
-    same_picture,
-)
+from compare import FIGURES, SPEED, differences, is_blank, same_picture
 
 SAME_MATPLOTLIB = build_notebook.versions().splitlines()[0] \
     == build_notebook.BUILT_WITH.read_text().splitlines()[0]
@@ -112,10 +105,7 @@ def test_run_all_gives_the_stored_pictures(stored, fresh):
     for old, new in zip(code_cells(stored), code_cells(fresh)):
         assert len(pictures(old)) == len(pictures(new)), old.source
         for one, other in zip(pictures(old), pictures(new)):
-            if not MEASURED.search(old.source):
-                assert same_picture(one, other, SAME_MATPLOTLIB), old.source
-            elif SAME_MATPLOTLIB:
-                assert same_frame(one, other), old.source
+            assert same_picture(one, other, SAME_MATPLOTLIB), old.source
 
 
 def test_there_are_fifteen_pictures_and_none_is_blank(stored):
@@ -131,8 +121,7 @@ def test_pictures_are_the_scripts_figures(fresh, run):
     assert sorted(names) == sorted(run.figures)
     assert len(names) == len(all_pictures)
     for name, png in zip(names, all_pictures):
-        alike = same_frame if MEASURED.search(name) else same_picture
-        assert alike(png, run.figures[name]), name
+        assert same_picture(png, run.figures[name]), name
 
 
 def test_printed_text_is_the_scripts(fresh, run):

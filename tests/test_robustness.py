@@ -10,7 +10,7 @@ import time
 
 import build_notebook
 import pytest
-from compare import differences, same_frame, same_picture
+from compare import differences, same_picture
 from conftest import environment, figures_in, run_python
 
 SCRIPT = str(build_notebook.SCRIPT)
@@ -41,9 +41,7 @@ def same_run(run, other):
     assert differences(run.stdout, other.stdout) == []
     assert set(other.figures) == set(run.figures)
     for name, png in other.figures.items():
-        measured = build_notebook.MEASURED.search(name)
-        assert (same_frame if measured else same_picture)(
-            png, run.figures[name]), name
+        assert same_picture(png, run.figures[name]), name
 
 
 @pytest.mark.parametrize("change", [
@@ -65,9 +63,7 @@ def test_twice_in_a_row_gives_the_same(run):
     same_run(run, again)
     speeds = re.compile(r" *\d+/s")
     assert speeds.sub("", run.stdout) == speeds.sub("", again.stdout)
-    for name, png in run.figures.items():
-        if not build_notebook.MEASURED.search(name):
-            assert png == again.figures[name], name
+    assert run.figures == again.figures
     assert {path.suffix for path in run.folder.glob("figures/*")} == {".png"}
 
 

@@ -4,6 +4,7 @@ import copy
 import os
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -489,3 +490,56 @@ def test_left_out_returns_a_loss_and_an_accuracy():
     loss, accuracy = load("left_out")("step()", seed=0)
     assert 0.5 < loss < 1.5 and 0 < accuracy < 1
     assert load("left_out")("nothing", seed=0)[0] < loss
+
+
+def test_a_head_replaced_after_the_optimizer_was_made_is_told_of():
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model[1] = nn.Linear(4, 1)
+    with pytest.warns(UserWarning, match="make it anew"):
+        load("check_optimizer")(optimizer, model)
+    own_loss = nn.PReLU()  # parameters beside those of the model are fine
+    for parameters in (model.parameters(), model[1].parameters(),
+                       list(model.parameters()) + list(own_loss.parameters())):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            load("check_optimizer")(torch.optim.SGD(parameters, lr=0.1), model)
+
+
+def test_a_loss_without_gradient_says_so():
+    frozen = nn.Linear(3, 1).requires_grad_(False)
+    with pytest.raises(ValueError, match="no gradient.*frozen"):
+        load("fit")(frozen, PAIR, PAIR, nn.MSELoss(),
+                    torch.optim.SGD(frozen.parameters(), lr=0.1), 1)
+    with pytest.raises(ValueError, match="no gradient"):
+        fit_on(PAIR, PAIR, lambda outputs, targets:
+               ((outputs > 0).float() - targets).abs().mean())
+
+
+def test_batches_of_several_widths_are_averaged_by_samples():
+    model = nn.Sequential(nn.Embedding(9, 3), nn.Linear(3, 5))
+    model = nn.Sequential(model, nn.Flatten(0, 1))
+    batches = [(torch.randint(9, (size, width)),
+                torch.randint(5, (size * width,)))
+               for size, width in [(4, 5), (2, 7), (4, 5)]]
+    loss_fn = nn.CrossEntropyLoss()
+    whole = loss_fn(*[torch.cat(part) for part in zip(
+        *[(model(inputs), targets) for inputs, targets in batches])])
+    assert load("evaluate")(model, batches, loss_fn) \
+        == pytest.approx(whole.item(), rel=1e-5)
+    images = [(torch.randn(2, 1, side, side), torch.randn(2, 1, side, side))
+              for side in (4, 6)]
+    conv = nn.Conv2d(1, 1, 3, padding=1)
+    expected = np.mean([nn.MSELoss()(conv(a), b).item() for a, b in images])
+    assert load("evaluate")(conv, images, nn.MSELoss()) \
+        == pytest.approx(expected, rel=1e-5)
+
+
+def test_an_epoch_at_a_time_goes_back_to_the_best():
+    X, y = regression_set()
+    model = nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=2.0)  # diverges
+    before = nn.MSELoss()(model(X), y).item()
+    for _ in range(3):
+        load("fit")(model, [(X, y)], [(X, y)], nn.MSELoss(), optimizer, 1)
+    assert nn.MSELoss()(model(X), y).item() <= before

@@ -57,6 +57,13 @@ class Weighted(nn.CrossEntropyLoss):
     """A relative of a known loss counts as that loss."""
 
 
+class Root(nn.MSELoss):
+    """A relative that computes something else knows its own shapes."""
+
+    def forward(self, outputs, targets):
+        return super().forward(outputs.squeeze(-1), targets) ** 0.5
+
+
 class Pair(nn.Linear):
     def forward(self, x):
         return super().forward(x), x
@@ -123,6 +130,15 @@ TABLE = [
     (embedding(), CLASSES.reshape(4, 3), YES_NO[:4], LOGITS, GOOD, ""),
     (nn.Sequential(nn.BatchNorm1d(3), linear(1)), X, YES_NO, LOGITS, GOOD,
      ""),
+    (linear(3), X, torch.where(CLASSES == 2, torch.tensor(255), CLASSES),
+     functools.partial(F.cross_entropy, ignore_index=255), GOOD, ""),
+    (linear(1), X, NUMBERS.flatten(), Root(), GOOD, ""),
+    (linear(1), X, YES_NO + 1e-7, LOGITS, GOOD, ""),  # rounding
+    (linear(3), X, SURE + 0.001, CE, GOOD, ""),
+    (linear(1).to(torch.bfloat16), X.to(torch.bfloat16), NUMBERS,
+     lambda outputs, targets: F.mse_loss(outputs.float(), targets), GOOD, ""),
+    (nn.Sequential(nn.Linear(3, 1), nn.Flatten(0)), X, YES_NO.flatten(),
+     LOGITS, GOOD, ""),
     # Labels that a loss for two classes does not take.
     (linear(1), X, YES_NO + 1, LOGITS, ValueError, "0 to 1.*== 2"),
     (linear(1), X, 2 * YES_NO - 1, LOGITS, ValueError, "0 to 1.*== 1"),
@@ -209,6 +225,13 @@ TABLE = [
     (linear(1), X, YES_NO, BCE, ValueError, "BCEWithLogitsLoss"),
     (linear(1), X, YES_NO, F.binary_cross_entropy, ValueError,
      "BCEWithLogitsLoss"),
+    # What the loss itself refuses.
+    (linear(3), X, CLASSES, nn.CrossEntropyLoss(
+        weight=torch.ones(3).double()), ValueError, "loss refuses"),
+    (linear(3), X, CLASSES, nn.CrossEntropyLoss(weight=torch.ones(2)),
+     ValueError, "loss refuses.*weight"),
+    (linear(3), X, CLASSES + 1, lambda outputs, targets: F.cross_entropy(
+        outputs, targets) ** 2, ValueError, "loss refuses.*out of bounds"),
     # Data.
     (linear(1), X * GAP, YES_NO, LOGITS, ValueError, "inputs.*NaN"),
     (linear(1), X / (GAP == 1).float(), YES_NO, LOGITS, ValueError,
