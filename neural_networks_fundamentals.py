@@ -277,9 +277,9 @@ show(draw_boundaries(X, y, {
 # it is undecided. No straight line could divide the moons so.
 #
 # **Two runs alike.** A network starts from random numbers. `manual_seed(0)`
-# makes PyTorch's repeat, and `random_state=0` those of scikit-learn. With
-# both, and the same versions on the same kind of device, two runs print the
-# same.
+# makes PyTorch draw the same ones in every run, and `random_state=0`
+# scikit-learn. With both, and the same versions on the same kind of device,
+# two runs print the same.
 
 # %% [markdown]
 # ## 1. Introduction to Neural Networks
@@ -320,8 +320,9 @@ show(draw_boundaries(X, y, {
 # what is left when all inputs are zero.
 #
 # In PyTorch the numbers live in **tensors**, arrays with a `shape` (how many
-# entries along each dimension) and a `dtype` (mostly `float32`, a decimal
-# number in 32 bits). `item()` gives the number in a tensor of one entry.
+# entries along each dimension, `()` for a single number) and a `dtype` (mostly
+# `float32`, a decimal number in 32 bits). `item()` gives the number in a
+# tensor of one entry.
 
 # %%
 inputs = torch.tensor([2.0, 3.0])
@@ -335,9 +336,8 @@ print(f"One neuron: weighted sum {z.item()}, output {output.item()}")
 # %% [markdown]
 # `nn.Linear` computes weighted sums. Give it the number of inputs and of
 # outputs, and call it like a function. It starts with random weights, so put
-# yours in, one row for each output. (`torch.no_grad()` says that this is no
-# part of a computation to learn from; you will see why in Section 3. A name
-# that ends in `_` changes a tensor in place.)
+# yours in, one row for each output. (Read `torch.no_grad()` as "set by hand"
+# until Section 3. A name that ends in `_` changes a tensor in place.)
 
 # %%
 neuron = nn.Linear(in_features=2, out_features=1)
@@ -390,18 +390,18 @@ print("With nn.Linear(3, 3):", tuple(nn.Linear(3, 3)(torch.ones(1, 3)).shape))
 
 # %%
 torch.manual_seed(1)
-sizes, names = [3, 4, 4, 2], ["input", "hidden 1", "hidden 2", "output"]
 fig, ax = plt.subplots(figsize=(8, 3.6))
-heights = [np.arange(size) - (size - 1) / 2 for size in sizes]
-for column, (name, ends) in enumerate(zip(names, heights)):
-    ax.plot([column] * len(ends), ends, "o", markersize=22, color="white",
-            markeredgecolor="black", zorder=2)
-    ax.text(column, -2.3, f"{name}\n({len(ends)} units)", ha="center")
-    for start, end in itertools.product(heights[column - 1], ends):
-        weight = torch.randn(()).item() * (column > 0)
-        ax.plot([column - 1, column], [start, end],
-                "C0-" if weight > 0 else "C1--", linewidth=2 * abs(weight))
-ax.set_title("A network with two hidden layers")
+columns = [np.arange(n) - (n - 1) / 2 for n in (3, 4, 4, 2)]
+for x, (starts, ends) in enumerate(zip(columns, columns[1:])):
+    for start, end in itertools.product(starts, ends):
+        weight = torch.randn(()).item()
+        ax.plot([x, x + 1], [start, end], "C0-" if weight > 0 else "C1--",
+                linewidth=2 * abs(weight))
+for x, name in enumerate(["input", "hidden 1", "hidden 2", "output"]):
+    ax.plot(0 * columns[x] + x, columns[x], "o", markersize=22,
+            color="white", markeredgecolor="black", zorder=2)
+    ax.text(x, -2.3, f"{name}\n({len(columns[x])} units)", ha="center")
+ax.set(title="A network with two hidden layers", ylim=(-2.4, 2))
 ax.axis("off")
 show(fig, "01_network")
 
@@ -513,9 +513,10 @@ for gate, y in [("AND", [0.0, 0.0, 0.0, 1.0]), ("OR", [0.0, 1.0, 1.0, 1.0])]:
 # ### Linear Separability
 #
 # A gate has four examples; now give it a hundred, in two clouds that a
-# straight line separates. Data like that is called **linearly separable**, and
-# for it the rule is sure to reach a pass without mistakes (Novikoff, 1962).
-# Large numbers and a narrow gap make it slow, so scale large features down.
+# straight line separates. (Which cloud a point belongs to, 0 or 1, is its
+# **class**.) Data like that is called **linearly separable**, and for it the
+# rule is sure to reach a pass without mistakes (Novikoff, 1962). Large numbers
+# and a narrow gap make it slow, so scale large features down.
 
 # %%
 X, y = datasets.make_blobs(n_samples=100, centers=[[1.0, 2.0], [3.0, 3.0]],
@@ -566,16 +567,16 @@ assert len(mistakes) == 100 and min(mistakes) > 0, "XOR must not be learnt"
 # $$b < 0, \qquad w_2 + b \geq 0, \qquad w_1 + b \geq 0, \qquad
 # w_1 + w_2 + b < 0.$$
 #
-# Add the second and the third: $w_1 + w_2 + 2b \geq 0$. Take away $b$, which
-# is negative, and what is left is positive: $w_1 + w_2 + b > 0$. The fourth
-# says the opposite.
+# Add the second and the third: $w_1 + w_2 + 2b \geq 0$. So $w_1 + w_2 + b$ is
+# at least $-b$, which is positive. The fourth says the opposite.
 
 # %% [markdown]
 # ### The Way Out, and What Is in the Way
 #
 # Two lines are two neurons, and a third can combine their answers. The first
-# below says "at least one input is 1", the second "both are", and the third
-# "the first, but not the second". Follow one corner through on paper.
+# says "at least one input is 1" ($x_1 + x_2 - 0.5$), the second "both are"
+# ($x_1 + x_2 - 1.5$), and the third "the first, but not the second" (first
+# minus second minus 0.5). Follow one corner through on paper.
 
 # %%
 def step(z):
@@ -598,7 +599,7 @@ for weight in (1.0, 1.1, 1.2):
 # small move was for the better. Section 3 looks for activations that have a
 # slope.
 #
-# **Here the first evening ends.** When is one neuron enough?
+# Until then, when is one neuron enough?
 #
 # | Your data | One neuron |
 # |---|---|
@@ -611,6 +612,8 @@ for weight in (1.0, 1.1, 1.2):
 #
 # NAND is AND with its answers swapped. Predict the signs of the two weights
 # and of the bias, then run `Perceptron` on it.
+#
+# **Here the first evening ends.**
 
 # %% [markdown]
 # ## 3. Activation Functions
@@ -681,8 +684,9 @@ assert w.grad == 10, "the slope of w^2 must be 2w"
 # A number that depends on many has a slope for each: how fast it changes when
 # only that one changes. Together these slopes are the **gradient**. The
 # weights of an `nn.Linear` come marked, and PyTorch remembers what is computed
-# from them. `with torch.no_grad():` makes it stop remembering, and `detach()`
-# gives the same numbers unmarked.
+# from them. `with torch.no_grad():` makes it stop remembering, as you must
+# before you change marked numbers in place, and `detach()` gives the same
+# numbers unmarked.
 #
 # To see the slopes of a function $f$ at many points, add its values up: in
 # $f(z_1) + f(z_2) + \dots$ only one term contains $z_1$, so the slope in $z_1$
@@ -719,10 +723,10 @@ print(f"Sigmoid at -100 as it stands: {value.item()}, slope {z.grad.item()}")
 assert z.grad.isnan(), "the plain formula must lose its slope"
 
 # %% [markdown]
-# PyTorch finds the slope as a product, here of infinity and zero, and that is
-# NaN, "not a number". One NaN turns every weight it touches into NaN and ends
-# the training. The cure never takes the exponential of a positive number:
-# multiply the fraction above and below by $e^{z}$, and you get
+# Slopes of nested functions multiply (Section 8), here infinity and zero, and
+# that is NaN, "not a number". One NaN turns every weight it touches into NaN
+# and ends the training. The cure never takes the exponential of a positive
+# number: multiply the fraction above and below by $e^{z}$, and you get
 # $e^{z} / (1 + e^{z})$, which is safe where the first form is not.
 # `torch.where(c, a, b)` takes `a` where `c` is true, else `b`.
 
@@ -813,8 +817,9 @@ def elu(z, alpha=1.0):
     Source: D.-A. Clevert et al., "Fast and accurate deep network learning
     by exponential linear units", 2015.
     """
-    # clamp: exp must not see a large z, even where its value is not taken.
-    return torch.where(z > 0, z, alpha * (torch.exp(z.clamp(max=0)) - 1))
+    # exp must not see a large z, even where its value is not taken.
+    negative = torch.where(z > 0, torch.zeros_like(z), z)
+    return torch.where(z > 0, z, alpha * (torch.exp(negative) - 1))
 
 # %% [markdown]
 # Ask each for the slope of the loss in the dead unit's weight. A negative
@@ -847,10 +852,10 @@ assert abs(slopes["elu"]) < 1e-4, slopes
 #
 # $$\mathrm{softmax}(z)_i = \frac{e^{z_i}}{\sum_j e^{z_j}}$$
 #
-# It overflows for large scores, so use that adding a number $c$ to every logit
-# changes nothing: $e^{z + c} = e^{c} e^{z}$, and $e^{c}$ cancels above and
-# below. Subtract the largest logit first, and no exponential exceeds 1. `dim`
-# is the dimension to sum along: 1 when each row is a sample.
+# Large scores overflow. But adding a number $c$ to every logit changes
+# nothing: $e^{z + c} = e^{c} e^{z}$, and $e^{c}$ cancels above and below. So
+# subtract the largest logit first, and no exponential exceeds 1. `dim` is the
+# dimension to sum along: 1 when each row is a sample.
 
 # %%
 def softmax(logits, dim):
@@ -1060,14 +1065,15 @@ show(fig, "04_xor")
 # Give each unit the *change* of slope needed at its knot, and the sum joins
 # the points of a curve by straight lines. Through (0, 0), (1, 1) and (2, 0),
 # for example, it is $\max(0, x) - 2 \max(0, x - 1)$: the XOR network, with
-# $x = x_1 + x_2$. Follow $\sin x$ from 0 to 6 so, with six units.
+# $x = x_1 + x_2$. The next cell does this for $\sin x$, with six units and
+# their knots at 0 to 5.
 
 # %%
 knots = torch.linspace(0, 6, 7)
 slopes = torch.sin(knots).diff()  # entry minus the one before; 1 apart
 changes = torch.cat([slopes[:1], slopes.diff()])  # one for each unit
 x = torch.linspace(0, 9, 361).reshape(-1, 1)
-pieces = torch.relu(x - knots[:-1]) * changes
+pieces = torch.relu(x - knots[:-1]) * changes  # 361 rows, a column a unit
 errors = (pieces.sum(dim=1, keepdim=True) - torch.sin(x)).abs()
 print(f"Six units: worst error {errors[x <= 6].max():.2f} up to x = 6,",
       f"{errors.max():.2f} up to x = 9")
@@ -1279,8 +1285,8 @@ assert total == 784 * 128 + 128 + 128 * 10 + 10, total
 # From here on the tutorial uses a general version: any number of hidden
 # layers, any activation, and dropout, which the next part explains. It adds
 # one layer after another to an `nn.Sequential`, each under a name. A check
-# first names mistakes that people make with it: cells whose name begins with
-# `check_` you may skim.
+# first names mistakes that people make with it: cells that begin with
+# `def check_` you may skim.
 
 # %%
 def check_layers(sizes, activation):
@@ -1512,7 +1518,7 @@ loss = nn.CrossEntropyLoss()(torch.zeros(2, 3), torch.tensor([0, 1.0]).long())
 #
 # $$-\bigl(y \log p + (1 - y) \log(1 - p)\bigr).$$
 #
-# One of the two terms is always switched off. `nn.BCELoss` takes $p$.
+# For either target, one of the two terms is 0. `nn.BCELoss` takes $p$.
 
 # %%
 p, y = torch.tensor([0.9, 0.2, 0.6]), torch.tensor([1.0, 0.0, 0.0])
@@ -1528,10 +1534,9 @@ torch.testing.assert_close(nn.BCELoss()(p, y), by_formula)
 
 # %%
 def binary_cross_entropy_with_logits(logits, targets):
-    """Return the mean binary cross-entropy of sigmoid(logits).
+    """Return the mean binary cross-entropy of sigmoid(logits), one number.
 
-    Shapes: two floating-point tensors of the same shape, the targets from 0
-    to 1. Returns a tensor of one number.
+    Shapes: two floating-point tensors of one shape, the targets from 0 to 1.
     """
     zeros = torch.zeros_like(logits)
     losses = (targets * torch.logaddexp(zeros, -logits)
@@ -1557,9 +1562,10 @@ torch.testing.assert_close(binary_cross_entropy_with_logits(z, y),
                            nn.BCEWithLogitsLoss()(z, y))
 
 # %% [markdown]
-# `BCELoss` bounds its logarithms, and the sigmoid before it is flat: the slope
-# is lost. With the logit it is $\sigma(z) - y$ for one sample, the error
-# itself. So end the network in a logit and take `nn.BCEWithLogitsLoss`.
+# At logit 20 the sigmoid is flat, and its slope, 0, wipes out whatever
+# `BCELoss` passes back. With the logit it is $\sigma(z) - y$ for one sample,
+# the error itself. So end the network in a logit and take
+# `nn.BCEWithLogitsLoss`.
 
 # %% [markdown]
 # ### Choosing the Right Loss Function
@@ -1721,10 +1727,10 @@ ratios = [a / b for a, b in zip(spreads, spreads[1:])]
 assert all(1.7 < ratio < 2.3 for ratio in ratios), ratios
 
 # %% [markdown]
-# ("Typically" is the standard deviation, the root of the mean square.) Errors
-# of both signs partly cancel: four times the batch halves the noise. But it
-# costs four times the arithmetic. Rough steps are cheap, so you can afford
-# many.
+# ("Typically" is the standard deviation, the root of the mean squared distance
+# from the mean.) Errors of both signs partly cancel: four times the batch
+# halves the noise. But it costs four times the arithmetic. Rough steps are
+# cheap, so you can afford many.
 
 # %% [markdown]
 # ### SGD with Momentum
@@ -1841,11 +1847,11 @@ for name, point in points.items():
 show(draw_ravine(paths), "07_trajectories")
 
 # %% [markdown]
-# Each has the rate that suits it here. (SGD is plain gradient descent here,
-# since the ravine has no samples.) It jumps across the ravine and creeps along
-# it. Momentum arrives much closer in as many steps. Adam begins with equal
-# steps in both directions, overshoots and turns back. The picture shows how
-# they move; on a network, which is best depends on the task.
+# Each has the rate that suits it here. SGD, here plain gradient descent, jumps
+# across the ravine and creeps along it. Momentum arrives much closer in as
+# many steps. Adam begins with equal steps in both directions, overshoots and
+# turns back. The picture shows how they move; on a network, which is best
+# depends on the task.
 #
 # An optimizer moves *the tensors it was given* when you made it, and nothing
 # else. The classic mistake happens when a notebook cell rebuilds the model but
@@ -1938,8 +1944,10 @@ for scale in (1.0, 1e-9):
 # ### Forward Propagation: Calculating Predictions and Loss
 #
 # Take the smallest network with a hidden layer: one input, one hidden ReLU
-# unit, one output, and squared error. The input is 2, and the target 9. Work
-# out the five numbers on paper: each is printed below.
+# unit, one output, and squared error. The input is 2, and the target 9. The
+# hidden unit has weight 3 and bias -1, the output unit weight 2 and bias 0.
+# Work out the hidden unit's total, its ReLU, the output, the error and the
+# loss on paper.
 
 # %%
 x, target = 2.0, 9.0
@@ -1949,8 +1957,7 @@ hidden = max(0.0, total)
 output = w2 * hidden + b2
 error = output - target
 loss = error ** 2
-print("total, hidden, output, error, loss:", total, hidden, output, error,
-      loss)
+print("Total, ReLU, output, error, loss:", total, hidden, output, error, loss)
 
 # %% [markdown]
 # ### Backward Propagation (Backpropagation): Calculating Gradients (`loss.backward()`)
@@ -2007,9 +2014,9 @@ assert weights.grad.tolist() == [d_w1, d_b1, d_w2, d_b2], weights.grad
 # The nudge costs a forward pass for each weight; backpropagation gets all
 # slopes from one pass back. One rule is left: if a value is used twice, it
 # moves the loss along two paths, and their slopes *add*. A batch is such a
-# case, for each weight works on every sample. So for a whole network and batch
-# the same lines become matrix products, which add up over the samples (for
-# weights) or the units (for hidden values).
+# case, for each weight works on every sample. For a whole network and batch
+# the same lines become matrix products: `d_outputs.T @ hidden` is
+# `d_output * hidden` for each sample and unit, added up over the batch.
 
 # %%
 torch.manual_seed(3)
@@ -2067,13 +2074,13 @@ torch.testing.assert_close(slopes[1:], [2 * slopes[0], slopes[0]])
 # ### Iterating over Data (Epochs and Batches)
 #
 # Data comes in mini-batches (Section 7). One pass over all training samples is
-# an **epoch**; one mini-batch is a **step**. Sorted samples must be shuffled,
-# or each batch pulls its own way; a new order each epoch is the habit.
-# PyTorch's own way is a `Dataset`, which returns one sample by its number, and
-# a **`DataLoader`**, which draws numbers, fetches the samples and stacks them:
-# right for files, or data too large for memory. When everything is in memory
-# as tensors, it is quicker to draw an order and gather the rows of each batch
-# in one go.
+# an **epoch**; each mini-batch gives one **step**. Sorted samples must be
+# shuffled, or each batch pulls its own way; a new order each epoch is the
+# habit. PyTorch's own way is a `Dataset`, which returns one sample by its
+# number, and a **`DataLoader`**, which draws numbers, fetches the samples and
+# stacks them: right for files, or data too large for memory. When everything
+# is in memory as tensors, it is quicker to draw an order and gather the rows
+# of each batch in one go.
 
 # %%
 def check_tensors(tensors, batch_size):
@@ -2328,9 +2335,10 @@ def split_in_three(X, y, random_state, stratify=None):
 # The data: two moons, with more noise than before. Networks learn best from
 # features of similar size near zero, so **scale** them: subtract each
 # feature's mean and divide by its standard deviation, the typical distance
-# from the mean. Both come from the training set only: a number taken from the
-# other sets would carry knowledge of them into training. (`stratify=y` keeps
-# the share of each class the same in all three.)
+# from the mean. `StandardScaler` does it: `fit` measures, `transform` applies.
+# Both numbers come from the training set only: a number taken from the other
+# sets would carry knowledge of them into training. (`stratify=y` keeps the
+# share of each class the same in all three.)
 
 # %%
 X, y = datasets.make_moons(n_samples=1000, noise=0.25, random_state=9)
@@ -2694,8 +2702,8 @@ def check_batch(model, inputs, targets, loss_fn):
 
 # %% [markdown]
 # A batch that fits passes in silence. Now make mistakes that people report.
-# Without the check all of them train without an error, to what stands in
-# brackets.
+# Without the check they train without an error; the brackets say what happens
+# instead.
 
 # %%
 network = models["network"]
@@ -2823,8 +2831,8 @@ def evaluate(model, val_batches, loss_fn, device="cpu"):
 #
 # - the first batch is checked;
 # - after each epoch the validation loss is taken, and the best weights are
-#   kept. Those it begins with compete, so a second call never leaves a model
-#   worse;
+#   kept. The weights at the start count too, so calling `fit` again cannot
+#   raise the validation loss;
 # - **early stopping**: `patience=n` ends the training when n epochs in a row
 #   brought no new best;
 # - a loss that is not finite is an error that says where to look.
@@ -2901,9 +2909,7 @@ def fit(model, train_batches, val_batches, loss_fn, optimizer, num_epochs,
     return history
 
 # %% [markdown]
-# Last, `predict` uses a model, a thousand samples at a time, or the hidden
-# layers of a large data set might not fit in memory at once. Then the accuracy
-# as a function.
+# Last, `predict` runs a model on a thousand samples at a time, to save memory.
 
 # %%
 def predict(model, inputs, device="cpu", batch_size=1024):
@@ -2927,24 +2933,6 @@ def predict(model, inputs, device="cpu", batch_size=1024):
             rows = slice(start, start + batch_size)
             outputs[rows] = model(inputs[rows].to(device))
         return outputs
-
-# %%
-def binary_accuracy(logits, targets):
-    """Return the share of logits on the right side of 0, a number.
-
-    Needs to_tensors and check_array. Shapes: two arrays, lists or tensors of
-    the same shape, the targets 0 or 1. A logit that is NaN is wrong. Raises
-    ValueError when the shapes differ, there are no targets or one is not 0
-    or 1.
-    """
-    logits, targets = to_tensors([logits, targets], dtype=torch.float64)
-    if logits.shape != targets.shape or targets.numel() == 0:
-        raise ValueError("logits and targets must have one shape, not empty: "
-                         f"{tuple(logits.shape)}, {tuple(targets.shape)}")
-    if not ((targets == 0) | (targets == 1)).all():
-        raise ValueError("targets must be 0 or 1")
-    right = torch.where(targets == 1, logits > 0, logits <= 0)
-    return right.float().mean().item()
 
 # %% [markdown]
 # ### The Tools at Work
@@ -2984,13 +2972,15 @@ show(draw_losses(histories), "09_learning_curves")
 # chosen.
 
 # %%
-accuracy = {name: binary_accuracy(predict(model, X_val, device), y_val)
-            for name, model in models.items()}
+accuracy = {}
+for name, model in models.items():
+    right = (predict(model, X_val, device) > 0) == (y_val.cpu() == 1)
+    accuracy[name] = right.float().mean().item()
+    print(f"{name}: validation accuracy {accuracy[name]:.3f}")
 chosen = max(accuracy, key=accuracy.get)
 logits = predict(models[chosen], X_test, device)
-print("Validation accuracy:", ", ".join(
-    f"{name} {value:.3f}" for name, value in accuracy.items()))
-print(f"Chosen: {chosen}, test accuracy {binary_accuracy(logits, y_test):.3f}")
+right = (logits > 0) == (y_test.cpu() == 1)
+print(f"{chosen}: test accuracy {right.float().mean().item():.3f}")
 
 # %% [markdown]
 # Accuracy hides which mistakes are made, and where one class is rare it
@@ -3064,6 +3054,24 @@ print(f"Point {new_point[0].tolist()}: probability of class 1 is",
 # typically lies from the one on endlessly many points.
 
 # %%
+def binary_accuracy(logits, targets):
+    """Return the share of logits on the right side of 0, a number.
+
+    Needs to_tensors and check_array. Shapes: two arrays, lists or tensors of
+    the same shape, the targets 0 or 1. A logit that is NaN is wrong. Raises
+    ValueError when the shapes differ, there are no targets or one is not 0
+    or 1.
+    """
+    logits, targets = to_tensors([logits, targets], dtype=torch.float64)
+    if logits.shape != targets.shape or targets.numel() == 0:
+        raise ValueError("logits and targets must have one shape, not empty: "
+                         f"{tuple(logits.shape)}, {tuple(targets.shape)}")
+    if not ((targets == 0) | (targets == 1)).all():
+        raise ValueError("targets must be 0 or 1")
+    right = torch.where(targets == 1, logits > 0, logits <= 0)
+    return right.float().mean().item()
+
+# %%
 accuracies = []
 for seed in range(5):
     torch.manual_seed(seed)
@@ -3111,12 +3119,11 @@ print(f"validation set: {len(wrong)} of {len(y_val)} wrong")
 # average does.
 
 # %%
-fig, axes = plt.subplots(1, 6, figsize=(9, 2.2))
+fig, axes = plt.subplots(1, 6, figsize=(9, 2.2),
+                         subplot_kw={"xticks": [], "yticks": []})
 for ax, index in zip(axes, wrong):
     ax.imshow(X_val[index].cpu().numpy().reshape(8, 8), cmap="gray_r")
     ax.set_title(f"{y_val[index]} read as {answers[index]}", fontsize=11)
-for ax in axes:
-    ax.axis("off")
 fig.suptitle("Validation digits that the network gets wrong")
 fig.subplots_adjust(top=0.72, bottom=0.02, left=0.02)
 show(fig, "09_wrong_digits")
@@ -3249,8 +3256,8 @@ torch.set_num_threads(1)
 #
 # Overfit on purpose: train `MLP(2, [256, 256], 1)` on the first 20 samples of
 # the moons' training set, all in one batch, for 400 epochs with Adam at 0.001,
-# and draw both losses. (`X_train` and `X_val` may hold other data by now: make
-# the moons again.) Where will each line be at the end?
+# and draw both losses with `draw_losses`. (`X_train` and `X_val` may hold
+# other data by now: make the moons again.) Where will each line be at the end?
 
 # %% [markdown]
 # ## Recap
