@@ -1803,7 +1803,8 @@ for learning_rate, path in paths.items():
           f"{keeps[0]:.3f} of w1 and {keeps[1]:.3f} of w2")
     torch.testing.assert_close(path[-1], start * keeps ** 40, rtol=1e-4,
                                atol=1e-6)
-    assert (ravine(path[-1]) < ravine(start)) == (learning_rate < 2 / 20)
+    fell = bool(ravine(path[-1]) < ravine(start))
+    assert fell == (learning_rate < 2 / 20), "it must fall below 0.1 alone"
 
 # %% [markdown]
 # On a real network nobody knows the curvatures, so find the learning rate by
@@ -1865,7 +1866,7 @@ for name, owner in [("old model", old_model), ("model", model)]:
     torch.optim.SGD(owner.parameters(), lr=0.1).step()
     moved = model.weight.item() != before
     print(f"The optimizer of the {name} moves the model's weight: {moved}")
-    assert moved == (owner is model)
+    assert moved == (owner is model), f"{name}: only its own must move"
 
 # %% [markdown]
 # **How to choose**

@@ -59,6 +59,33 @@ def test_the_program_runs_as_pasted(one_process):
     assert differences(PRINTED, one_process.stdout) == []
 
 
+DATA = "X, y = make_moons(n_samples=1000, noise=0.2, random_state=0)\n"
+
+
+@pytest.mark.parametrize("change, words", [
+    ("y = 2 * y - 1", "0 or 1"), ("y = y + 1", "0 or 1"),
+    ("X[3, 0] = float('nan')", "finite"), ("X = X.astype(str)", None),
+    ("import pandas as pd; X, y = pd.DataFrame(X), pd.Series(y)", None),
+    ("X, y = X.tolist(), y.tolist()", None),
+    ("X = X.astype(object); X[0, 0] = 'red'", "red")])
+def test_the_program_takes_what_people_bring(tmp_path, change, words):
+    assert DATA in PROGRAMS[0] and DATA in PROGRAMS[1]
+    text = PROGRAMS[0].replace(DATA, DATA + change + "\n")
+    (tmp_path / "pasted.py").write_bytes(text.encode("utf-8"))
+    result = run_python(["pasted.py"], tmp_path)
+    if words is None:
+        assert differences(PRINTED, result.stdout) == []
+    else:
+        assert re.search(words, result.stderr.strip().splitlines()[-1])
+
+
+def test_a_loss_that_is_not_finite_is_named(tmp_path):
+    text = PROGRAMS[0].replace("lr=0.01", "lr=1e30")
+    (tmp_path / "pasted.py").write_bytes(text.encode("utf-8"))
+    stderr = run_python(["pasted.py"], tmp_path).stderr
+    assert re.search("ValueError: the loss is not finite in epoch ", stderr)
+
+
 def test_two_processes_train_as_one_does(one_process, tmp_path):
     (tmp_path / "pasted.py").write_bytes(PROGRAMS[1].encode("utf-8"))
     (tmp_path / "keep.py").write_bytes(KEEP_WEIGHTS.encode("utf-8"))
@@ -80,7 +107,7 @@ def test_two_processes_train_as_one_does(one_process, tmp_path):
 def test_the_programs_are_two_and_fit():
     assert len(PROGRAMS) == 2
     code = [line for line in PROGRAMS[0].splitlines() if line.strip()]
-    assert 30 <= len(code) <= 40
+    assert 30 <= len(code) <= 48
     for line in "".join(PROGRAMS).splitlines():
         assert len(line) <= 79
 
