@@ -2281,7 +2281,9 @@ for start, noise in [("equal", 0.0), ("equal, 1 % broken", 0.005)]:
     errors[start], weights = loss.item(), network.layers[0].weight
     print(f"start {start:<18} error {loss.item():.3f}, first weights from",
           f"{weights.min().item():.2f} to {weights.max().item():.2f}")
-assert errors["equal"] > 4 * errors["equal, 1 % broken"], errors
+    spread = (weights.max() - weights.min()).item()
+    assert (spread > 0.1) == (noise > 0), f"{start}: they differ by {spread}"
+assert errors["equal"] > errors["equal, 1 % broken"], errors
 
 # %% [markdown]
 # ### Exercise 8
@@ -2811,8 +2813,7 @@ def evaluate(model, val_batches, loss_fn, device="cpu"):
     """Return the loss of a model on all samples of the batches together.
 
     Needs modes_kept, check_pairs, check_targets, check_classes and
-    check_pairing. Runs in eval mode, without gradients, and holds all
-    outputs, unless their shapes differ: then it is the mean over batches.
+    check_pairing. Holds all outputs; if their shapes differ, it is the mean.
     """
     with modes_kept(model), torch.no_grad():
         model.eval()
@@ -3453,7 +3454,7 @@ history = fit(model, [(X_train[:20], y_train[:20])], [(X_val, y_val)],
 training, validation = history["train_loss"], history["val_loss"]
 print(f"Solution 9: training loss {training[-1]:.4f} in the end;",
       f"validation loss {min(validation):.1f}, then {validation[-1]:.1f}")
-assert training[-1] < 0.01, training[-1]
+assert training[-1] < 0.05, f"it must learn by heart: {training[-1]}"
 assert 1.2 * min(validation) < validation[-1], validation[-1]
 
 # %%
