@@ -832,15 +832,15 @@ for function in (relu, leaky_relu, elu):
     slopes[function.__name__] = gradient_of(
         lambda u, f=function: (f(u[0] * X + u[1]) - X).square().mean(),
         unit)[0]
-    print(f"{function.__name__:<10} slope: {slopes[function.__name__]:.4f}")
+    print(f"{function.__name__:<10} slope: {slopes[function.__name__]:.2g}")
 assert slopes["relu"] == 0 and slopes["leaky_relu"] < -0.01, slopes
 assert abs(slopes["elu"]) < 1e-4, slopes
 
 # %% [markdown]
-# Leaky ReLU begins, slowly, to pull it back. ELU's slope is too small to show:
-# so far below zero ELU is flat too, and it helps only while sums are mildly
-# negative. (A smaller learning rate would have kept the unit alive in the
-# first place.)
+# Leaky ReLU begins, slowly, to pull it back. ELU's slope is next to nothing
+# (the number behind `e-` says how far the point moves to the left): so far
+# below zero ELU is flat too, and it helps only while sums are mildly negative.
+# (A smaller learning rate would have kept the unit alive in the first place.)
 
 # %% [markdown]
 # ### Softmax (for output layers in classification)

@@ -59,7 +59,7 @@ Step 4: Implement the Training Loop
 Step 5: Evaluate the Model (Conceptual)
 """.replace("\\\n", "").strip().splitlines()
 # The most that each may be: the lower of the last landing and the goal.
-BUDGETS = {"core": 274, "deeper": 50, "cells": 300, "lines": 3480,
+BUDGETS = {"core": 275, "deeper": 50, "cells": 300, "lines": 3480,
            "words": 9550}
 SECTIONS = {"1": 18, "2": 22, "3": 30, "4": 20, "5": 21, "6": 23, "7": 28,
             "8": 32, "9": 63}
