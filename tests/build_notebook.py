@@ -3,8 +3,7 @@
 Usage: python tests/build_notebook.py
 
 Also points the README's section links at the lines of the script. Two builds
-on one machine give the same bytes: speeds that the notebook shows are stored
-anew only when the code changes.
+on one machine give the same bytes.
 """
 
 import base64
@@ -35,7 +34,6 @@ METADATA = {
                    "name": "python3"},
     "language_info": {"name": "python"},
 }
-MEASURED = re.compile(r"steps_per_second\(")
 PNG_TEXT_CHUNKS = {b"tEXt", b"zTXt", b"iTXt", b"tIME"}
 
 
@@ -130,22 +128,6 @@ def execute(notebook):
     return notebook
 
 
-def keep_speeds(notebook, old):
-    """Return a notebook, with the measured outputs of an old one.
-
-    Unless a code cell has changed: then the old speeds say nothing.
-    """
-    def code(notebook):
-        return [cell.source for cell in notebook.cells
-                if cell.cell_type == "code"]
-
-    if code(notebook) == code(old):
-        for cell, old_cell in zip(notebook.cells, old.cells):
-            if cell.cell_type == "code" and MEASURED.search(cell.source):
-                cell.outputs = old_cell.outputs
-    return notebook
-
-
 def link_sections(readme_text, script_text):
     """Return the README with each section's link at the section's line."""
     for number, line in enumerate(script_text.splitlines(), start=1):
@@ -179,9 +161,6 @@ def main():
         notebook = execute(notebook_from(script_text))
     except (CellExecutionError, RuntimeError) as error:
         sys.exit("The notebook was not built.\n%s" % error)
-    if NOTEBOOK.exists():
-        notebook = keep_speeds(notebook, nbformat.read(
-            str(NOTEBOOK), as_version=4))
     write(NOTEBOOK, nbformat.writes(notebook).rstrip("\n") + "\n")
     write(README, link_sections(README.read_text(encoding="utf-8"),
                                 script_text))

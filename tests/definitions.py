@@ -73,7 +73,7 @@ for cell in CELLS:
         for node in ast.parse(cell).body:
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
                 SOURCES[node.name] = cell
-                NEEDS[node.name] = re.findall(r"\w+(?=,|\.| and)", " ".join(
+                NEEDS[node.name] = re.findall(r"\w+(?=,|\.|\s+and)", " ".join(
                     re.findall(r"(?s)\bNeeds (.*?\.)",
                                ast.get_docstring(node) or "")))
 

@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
     ("loss 0.1234", "loss 0.1234"), ("loss 0.1234", "loss 0.1235"),
     ("a -0.0000 b", "a 0.0000 b"), ("[1.0,  2.0]", "[1.0, 2.0]"),
     ("nan and inf", "nan and inf"), ("1.4e-14", "1.4e-14"),
-    ("cpu  1234/s  9/s", "cpu  987/s  10/s"),
     ("raise a RuntimeError:\nshape 2", "raise a RuntimeError:\nsize 3")])
 def test_same(one, other):
     assert differences(one, other) == []
@@ -25,8 +24,7 @@ def test_same(one, other):
     ("8 wrong", "9 wrong"), ("x 0.5", "x -0.5"), ("x nan", "x 0.5"),
     ("x inf", "x -inf"), ("[1.0, 2.0]", "[1.0, 2.0, 3.0]"),
     ("1.4e-14", "1.4e-10"), ("", "text"), ("True", "False"),
-    ("31.2 -> 4", "31.2 -> 5"), ("1234/s  9/s", "1234/s"),
-    ("batch 64: 12/s", "batch 32: 12/s"), ("12/s", "nan/s"),
+    ("31.2 -> 4", "31.2 -> 5"),
     ("raise a RuntimeError:\nx\nloss 1.0",
      "raise a RuntimeError:\nx\nloss 2.0")])
 def test_different(one, other):

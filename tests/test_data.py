@@ -12,11 +12,10 @@ from examples import DEVICES
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
-from sklearn.metrics import accuracy_score
 from torch.utils.data import DataLoader
 
 to_tensors, predict = load("to_tensors"), load("predict")
-ArrayDataset, TensorBatches = load("ArrayDataset"), load("TensorBatches")
+TensorBatches = load("TensorBatches")
 NUMBERS = [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
 TABLE = pd.DataFrame(NUMBERS, columns=["a", "b"], index=[7, 7, 9])
 READ_ONLY = np.array(NUMBERS)
@@ -74,10 +73,13 @@ def test_to_tensors_copies_arrays_and_passes_tensors_on():
     assert copied.tolist() == [0, 0, 0] and same is tensor
 
 
-def test_check_array_keeps_what_kind_of_number_it_is():
-    kinds = {name: load("check_array")(KINDS[name]).dtype for name in KINDS}
-    assert kinds["float32"] == torch.float32 and kinds["uint8"] == torch.int64
-    assert kinds["float64"] == kinds["objects"] == torch.float64
+def test_check_array_gives_the_dtype_asked_for():
+    check_array = load("check_array")
+    for kind, data in KINDS.items():
+        for dtype in (torch.float32, torch.float64, torch.int64):
+            assert check_array(data, dtype).dtype == dtype
+        assert check_array(data, None).dtype == (
+            torch.int64 if kind in WHOLE else torch.float32)
 
 
 @pytest.mark.parametrize("flags", [
@@ -92,12 +94,9 @@ def test_to_tensors_takes_booleans(flags):
 
 @pytest.mark.parametrize("data, word", NO_NUMBERS)
 def test_what_is_not_a_number_is_named(data, word):
-    for function in (to_tensors, lambda arrays: ArrayDataset(
-            arrays[0], [0, 1]), lambda arrays: ArrayDataset(
-            [0, 1], arrays[0])):
-        with pytest.raises(ValueError, match="not a number") as caught:
-            function([data])
-        assert word in str(caught.value)
+    with pytest.raises(ValueError, match="not a number") as caught:
+        to_tensors([data])
+    assert word in str(caught.value)
 
 
 @pytest.mark.parametrize("alone", [
@@ -126,15 +125,6 @@ def test_predict_takes(kind):
 def test_predict_leaves_whole_numbers_for_an_embedding():
     model = torch.nn.Embedding(5, 2)
     assert predict(model, torch.tensor([[0, 4]])).shape == (1, 2, 2)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_array_dataset_takes(kind):
-    dataset = ArrayDataset(KINDS[kind], KINDS[kind])
-    row, target = dataset[1]
-    assert row.dtype == torch.float32 and row.tolist() == [2.0, 3.0]
-    assert target.tolist() == [2.0, 3.0]
-    assert target.dtype == (torch.int64 if kind in WHOLE else torch.float32)
 
 
 @pytest.mark.parametrize("kind, stack", [
@@ -179,25 +169,12 @@ def test_tensor_batches_drop_a_last_batch_that_is_not_whole(shuffle):
         assert len(batches) == len(sizes)
 
 
-def test_tensor_batches_share_memory_only_unshuffled():
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_tensor_batches_share_no_memory_with_their_tensors(shuffle):
     numbers = torch.zeros(6)
-    for shuffle in (True, False):
-        for part, in TensorBatches(numbers, batch_size=4, shuffle=shuffle):
-            part += 1
-        assert numbers.sum() == (0 if shuffle else 6)
-
-
-def test_array_dataset():
-    X, y = np.arange(6.0).reshape(3, 2), np.array([0, 1, 2])
-    dataset = ArrayDataset(X, y)
-    row, target = dataset[1]
-    assert len(dataset) == 3 and row.tolist() == [2.0, 3.0]
-    assert row.dtype == torch.float32 and target.dtype == torch.int64
-    with pytest.raises(ValueError):
-        ArrayDataset(X, y[:2])
-    assert len(ArrayDataset(X[:0], y[:0])) == 0
-    (inputs, targets), = DataLoader(ArrayDataset(X[:1], y[:1]), batch_size=4)
-    assert inputs.tolist() == [[0.0, 1.0]] and targets.tolist() == [0]
+    for part, in TensorBatches(numbers, batch_size=4, shuffle=shuffle):
+        part += 1
+    assert numbers.sum() == 0
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -282,31 +259,3 @@ def test_split_in_three_deals_out_every_sample_once(length, seed):
     assert len(X_parts[2]) == -(-length // 5)
 
 
-def test_binary_accuracy():
-    binary_accuracy = load("binary_accuracy")
-    logits = torch.tensor([[2.0], [-1.0], [0.5], [-3.0]])
-    targets = torch.tensor([[1.0], [0.0], [0.0], [0.0]])
-    assert binary_accuracy(logits, targets) == 0.75
-    for kind in (torch.Tensor.numpy, torch.Tensor.tolist,
-                 lambda tensor: pd.DataFrame(tensor.numpy())):
-        assert binary_accuracy(kind(logits), kind(targets)) == 0.75
-    assert binary_accuracy(logits, targets.bool()) == 0.75
-    nothing = torch.full((4, 1), float("nan"))
-    assert binary_accuracy(nothing, torch.zeros(4, 1)) == 0.0
-    with pytest.raises(ValueError):
-        binary_accuracy(logits, targets.flatten())
-    with pytest.raises(ValueError):
-        binary_accuracy(torch.zeros(0), torch.zeros(0))
-    for bad in (2.0, -1.0, 0.5, float("nan")):
-        with pytest.raises(ValueError, match="0 or 1"):
-            binary_accuracy(torch.zeros(1), torch.tensor([bad]))
-
-
-@given(st.lists(st.tuples(st.floats(-9, 9), st.integers(0, 1)), min_size=1,
-                max_size=30))
-def test_binary_accuracy_agrees_with_sklearn(pairs):
-    logits, targets = zip(*pairs)
-    expected = accuracy_score(targets, np.array(logits) > 0)
-    assert load("binary_accuracy")(
-        torch.tensor(logits, dtype=torch.float64), torch.tensor(targets)) \
-        == pytest.approx(expected)

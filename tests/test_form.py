@@ -7,6 +7,7 @@ import sys
 import build_notebook
 import pytest
 from definitions import IMPORTS, code_cells, is_definition_cell
+from minutes import code_lines
 
 SCRIPT_TEXT = build_notebook.SCRIPT.read_text(encoding="utf-8")
 CODE = code_cells(SCRIPT_TEXT)
@@ -41,8 +42,7 @@ def test_parses_as_python_37():
 
 
 def test_code_cells_are_short():
-    lengths = sorted(len([line for line in source.splitlines()
-                          if line.strip()]) for source in CODE)
+    lengths = sorted(len(code_lines(source)) for source in CODE[1:])
     assert 3 <= lengths[len(lengths) // 2] <= 8
     training = [s for s in CODE if "optimizer.step()" in s]
     for source in CODE[1:]:

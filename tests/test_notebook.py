@@ -4,14 +4,12 @@ import base64
 import re
 
 import build_notebook
-import nbformat
-from compare import FIGURES, SPEED, differences, is_blank, same_picture
+from compare import FIGURES, differences, is_blank, same_picture
 
 SAME_MATPLOTLIB = build_notebook.versions().splitlines()[0] \
     == build_notebook.BUILT_WITH.read_text().splitlines()[0]
 
 
-MEASURED = build_notebook.MEASURED
 
 
 def code_cells(notebook):
@@ -56,29 +54,6 @@ def test_a_new_cell_leaves_the_other_ids_alone(script_text):
         == ids
 
 
-def test_a_second_build_keeps_the_measured_speeds(stored, script_text):
-    def built(printed_speed, source=""):
-        notebook = build_notebook.notebook_from(script_text + source)
-        for cell in code_cells(notebook):
-            if MEASURED.search(cell.source):
-                cell.outputs = [nbformat.v4.new_output(
-                    "stream", text=printed_speed)]
-        return notebook
-
-    first, second = built("10/s"), built("12/s")
-    assert build_notebook.keep_speeds(second, first) == first
-    changed = built("12/s", "\n# %%\nprint('new')\n")
-    assert build_notebook.keep_speeds(changed, first) == built(
-        "12/s", "\n# %%\nprint('new')\n")
-    assert any(MEASURED.search(cell.source) for cell in code_cells(stored))
-
-
-def test_speeds_are_printed_by_the_measured_cells_alone(stored):
-    for cell in code_cells(stored):
-        if SPEED.search(printed(cell)):
-            assert MEASURED.search(cell.source), cell.source
-
-
 def test_cells_were_executed_in_order(stored):
     counts = [cell.execution_count for cell in code_cells(stored)]
     assert counts == list(range(1, len(counts) + 1))
@@ -108,9 +83,9 @@ def test_run_all_gives_the_stored_pictures(stored, fresh):
             assert same_picture(one, other, SAME_MATPLOTLIB), old.source
 
 
-def test_there_are_fifteen_pictures_and_none_is_blank(stored):
+def test_no_picture_is_blank(stored):
     all_pictures = sum((pictures(cell) for cell in code_cells(stored)), [])
-    assert len(all_pictures) >= 15
+    assert len(all_pictures) > 8
     assert not any(is_blank(png) for png in all_pictures)
 
 

@@ -243,7 +243,7 @@ TABLE = [
     (linear(1), X[:0], YES_NO[:0], LOGITS, ValueError, "samples"),
     (linear(1), X[:, :2], YES_NO, LOGITS, ValueError, "in_features"),
     (MLP(3, [4], 1), X[:, :2], YES_NO, LOGITS, ValueError,
-     "expected 3 features"),
+     "in_features.*12x2 and 3x4"),
     (linear(1), X.T[:, :3], YES_NO[:3], LOGITS, GOOD, ""),
     (embedding(), CLASSES.reshape(4, 3) + 3, YES_NO[:4], LOGITS, ValueError,
      "index out of range"),
