@@ -6,18 +6,24 @@ Values are checked against an independent reference, gradients by gradcheck.
 
 import ast
 import builtins
+import inspect
+import pickle
 import symtable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from conftest import run_python
 from definitions import IMPORTS, NEEDS, SOURCES, load
-from examples import DEVICES
+from examples import DEVICES, regression_set
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special
+from sklearn.datasets import load_digits
 from sklearn.metrics import log_loss
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 
@@ -436,3 +442,143 @@ def test_adam_step_matches_torch():
         adam_step(ours, mean, mean_square, step, 0.05, 0.8, 0.99, 1e-6)
         optimizer.step()
         torch.testing.assert_close(ours, theirs)
+
+
+# Folds, an engine, digits with wrong labels, a file for another program.
+
+def test_fold_maps_0_to_1_onto_itself_twice():
+    x = torch.linspace(0, 1, 101, dtype=torch.float64)
+    np.testing.assert_allclose(load("fold")(x), 1 - (2 * x - 1).abs(),
+                               atol=1e-15)
+
+
+@given(st.lists(st.floats(-2, 2), min_size=3, max_size=3))
+def test_value_has_the_slopes_of_torch(numbers):
+    def formula(a, b, c):
+        d = a * b + c
+        e = (d + d * a).tanh()
+        return e * e + d * c + a + e
+
+    ours = [load("Value")(number) for number in numbers]
+    theirs = torch.tensor(numbers, dtype=torch.float64, requires_grad=True)
+    for _ in range(2):  # there is nothing to clear
+        value = formula(*ours)
+        value.backward()
+    expected = formula(*theirs)
+    expected.backward()
+    assert value.data == pytest.approx(expected.item(), abs=1e-12)
+    np.testing.assert_allclose([number.grad for number in ours], theirs.grad,
+                               atol=1e-12)
+
+
+def test_noisy_digits_spoils_every_fifth_label_of_the_training_set_alone():
+    digits = load_digits()
+    images, labels = load("noisy_digits")(random_state=3)
+    X, y = load("split_in_three")(digits.data / 16, digits.target,
+                                  random_state=3, stratify=digits.target)
+    for ours, truth in zip(images, X):
+        np.testing.assert_allclose(ours, truth, rtol=1e-6)
+    wrong = [(ours.numpy() != truth).nonzero()[0].tolist()
+             for ours, truth in zip(labels, y)]
+    assert wrong == [list(range(0, len(y[0]), 5)), [], []]
+    assert labels[0].dtype == torch.int64
+    assert 0 <= labels[0].min() and labels[0].max() <= 9
+
+
+@pytest.fixture(scope="module")
+def saved_network(tmp_path_factory):
+    """A file as the tutorial writes it, and the network it came from."""
+    torch.manual_seed(0)
+    model = load("MLP")(2, [5], 1)
+    path = tmp_path_factory.mktemp("saved") / "network.pt"
+    torch.save({"sizes": [2, [5], 1], "weights": model.state_dict(),
+                "mean": torch.tensor([1.0, 20.0]).double(),
+                "scale": torch.tensor([0.5, 4.0]).double(),
+                "classes": ["no", "yes"]}, path)
+    return path, model
+
+
+@pytest.mark.parametrize("kind", [list, np.array, torch.tensor, pd.DataFrame])
+def test_classify_scales_and_names(saved_network, kind):
+    path, model = saved_network
+    rows = [[1.0, 20.0], [-4.0, 30.0], [6.0, 10.0]]
+    scaled = torch.tensor([[0.0, 0.0], [-10.0, 2.5], [10.0, -2.5]])
+    expected = torch.sigmoid(model(scaled)).flatten().tolist()
+    found = load("classify")(path, kind(rows))
+    np.testing.assert_allclose([p for _, p in found], expected, rtol=1e-6)
+    assert [name for name, _ in found] == [
+        "yes" if p > 0.5 else "no" for p in expected]
+
+
+@pytest.mark.parametrize("rows", [
+    [[1.0]], [[1.0, 2.0, 3.0]], [1.0, 2.0], [[float("nan"), 1.0]],
+    [[float("inf"), 1.0]], []])
+def test_classify_refuses_other_rows(saved_network, rows):
+    with pytest.raises(ValueError, match="2 columns"):
+        load("classify")(saved_network[0], rows)
+
+
+CLASSIFIER = """
+import sys
+{imports}
+{definitions}
+for name, p in classify(sys.argv[1], [[-4.0, 30.0], [6.0, 10.0]]):
+    print(name, round(p, 3))
+"""
+
+
+def test_another_program_classifies_with_the_file_alone(saved_network,
+                                                        tmp_path):
+    path, model = saved_network
+    program = tmp_path / "other.py"
+    program.write_text(CLASSIFIER.format(
+        imports=IMPORTS, definitions="\n".join(
+            SOURCES[name] for name in NEEDS["classify"] + ["classify"])))
+    result = run_python(["-W", "error", str(program), str(path)], tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    expected = torch.sigmoid(model(torch.tensor([[-10.0, 2.5],
+                                                 [10.0, -2.5]])))
+    assert result.stdout.split()[1::2] == [
+        str(round(p, 3)) for p in expected.flatten().tolist()]
+
+
+def test_training_goes_on_only_with_the_optimizers_state(tmp_path):
+    X, y = regression_set()
+    network, path = load("SimpleMLP"), tmp_path / "state.pt"
+
+    def steps(model, optimizer, number):
+        for _ in range(number):
+            optimizer.zero_grad()
+            nn.MSELoss()(model(X), y).backward()
+            optimizer.step()
+        return model.fc1.weight.detach()
+
+    torch.manual_seed(0)
+    model = network(3, 4, 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    steps(model, optimizer, 5)
+    torch.save([model.state_dict(), optimizer.state_dict()], path)
+    expected = steps(model, optimizer, 3)
+    weights, state = torch.load(path)
+    for whole in (True, False):
+        model = network(3, 4, 1)
+        model.load_state_dict(weights)
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+        if whole:
+            optimizer.load_state_dict(state)
+        assert torch.equal(steps(model, optimizer, 3), expected) == whole
+
+
+@pytest.mark.skipif("weights_only" not in inspect.signature(
+    torch.load).parameters, reason="PyTorch before 1.13")
+@pytest.mark.parametrize("what, passes", [
+    (StandardScaler(), False), (np.zeros(2), False), (np.float64(1.0), False),
+    (torch.zeros(2), True), ([1, 2.0, "three"], True)])
+def test_weights_only_refuses_what_the_prose_says(tmp_path, what, passes):
+    torch.save({"what": what}, tmp_path / "file.pt")
+    try:
+        torch.load(tmp_path / "file.pt", weights_only=True)
+    except pickle.UnpicklingError:
+        assert not passes
+    else:
+        assert passes

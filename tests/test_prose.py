@@ -19,8 +19,6 @@ EXCEPTIONS = {
     ("20", "adds 10 % to a price"): "1.2 in the code",
     ("ten", "to ten times"): "a rule of thumb",
     ("10", "divide the learning rate by 10"): "a rule of thumb",
-    ("0.01", "tiny networks: 0.01"): "a rule of thumb",
-    ("16", "of 16 to 128"): "a rule of thumb",
     ("128", "of 16 to 128"): "a rule of thumb",
     ("256", "32 to 256"): "a rule of thumb",
 }

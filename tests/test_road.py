@@ -58,11 +58,11 @@ Step 3: Define Loss Function and Optimizer
 Step 4: Implement the Training Loop
 Step 5: Evaluate the Model (Conceptual)
 """.replace("\\\n", "").strip().splitlines()
-# The most that each may be: the lower of the last landing and the goal.
-BUDGETS = {"core": 240, "deeper": 50, "cells": 240, "lines": 2800,
-           "words": 8500}
+# The most that each may be.
+BUDGETS = {"core": 260, "deeper": 120, "cells": 300, "lines": 3500,
+           "words": 10500}
 SECTIONS = {"1": 18, "2": 21, "3": 28, "4": 19, "5": 18, "6": 21, "7": 25,
-            "8": 28, "9": 50}
+            "8": 28, "9": 70}
 
 
 def minutes_of(depth):
@@ -95,7 +95,7 @@ def test_deeper_parts_follow_the_core_and_the_exercise_comes_last():
 def test_the_core_runs_without_the_deeper_parts(tmp_path):
     deeper = {source for part in PARTS if part.title.startswith("Deeper: ")
               for kind, source in part.cells if kind == "code"}
-    assert len(deeper) > 5
+    assert len(deeper) > 20
     core = [source for source in CELLS if source.strip("\n") not in deeper]
     assert len(core) == len(CELLS) - len(deeper)
     path = tmp_path / "core.py"

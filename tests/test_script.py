@@ -92,4 +92,4 @@ def test_the_test_set_is_neither_learnt_from_nor_chosen_by():
 
 def test_scalers_learn_from_the_training_set_alone():
     seen = re.findall(r"StandardScaler\(\)\.fit\((.*?)\)", "\n".join(CODE))
-    assert set(seen) == {"X[:400]", "X_parts[0]"}
+    assert set(seen) == {"X[:400]", "X_parts[0]", "p[0]"}
