@@ -521,3 +521,15 @@ def test_an_epoch_at_a_time_goes_back_to_the_best():
     for _ in range(3):
         load("fit")(model, [(X, y)], [(X, y)], nn.MSELoss(), optimizer, 1)
     assert nn.MSELoss()(model(X), y).item() <= before
+
+
+@pytest.mark.parametrize("batch_size", [0, -1])
+def test_predict_refuses_batches_of_nothing(batch_size):
+    with pytest.raises(RuntimeError, match="split"):
+        load("predict")(nn.Linear(3, 1), X, batch_size=batch_size)
+
+
+def test_a_loss_that_leaves_pytorch_says_so():
+    with pytest.raises(ValueError, match="leaves PyTorch"):
+        load("check_loss")(nn.Linear(3, 1), X, Y, lambda outputs, targets:
+                           ((outputs - targets) ** 2).mean().item())
