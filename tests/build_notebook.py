@@ -129,15 +129,27 @@ def execute(notebook):
 
 
 def link_sections(readme_text, script_text):
-    """Return the README with each section's link at the section's line."""
-    for number, line in enumerate(script_text.splitlines(), start=1):
-        heading = re.match(r"# ## (\d+\. .*)", line)
-        if heading:
-            readme_text = re.sub(
-                r"(\[%s\]\(%s)#L\d+" % (re.escape(heading.group(1)),
-                                       re.escape(SCRIPT.name)),
-                r"\1#L%d" % number, readme_text)
-    return readme_text
+    """Return the README with its links into the script at the right lines.
+
+    A link's text is the name of a definition in backquotes, or the beginning
+    of a heading; links to headings stand in the order of the script.
+    """
+    lines, place = script_text.splitlines(), [0]
+
+    def line_of(text):
+        if re.fullmatch("`\\w+`", text):
+            name = re.compile(r"(def|class) %s\b" % text.strip("`"))
+            return next(number for number, line in enumerate(lines, start=1)
+                        if name.match(line))
+        heading = re.compile("# ###? (Deeper: )?" + re.escape(text))
+        place[0] = next(number for number, line in enumerate(lines, start=1)
+                        if number > place[0] and heading.match(line))
+        return place[0]
+
+    return re.sub(
+        r"\[([^\]]+)\]\((%s)#L\d+\)" % re.escape(SCRIPT.name),
+        lambda link: "[%s](%s#L%d)" % (link.group(1), link.group(2),
+                                       line_of(link.group(1))), readme_text)
 
 
 def versions():

@@ -7,13 +7,18 @@ import pytest
 import torch
 from compare import differences
 from conftest import run_python
-from torch import nn
+from definitions import IMPORTS, NEEDS, SOURCES, parts_of
 
 ROOT = build_notebook.ROOT
 TEXT = build_notebook.README.read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"(?ms)^```python\n(.*?)^```$", TEXT)
 PRINTED, = re.findall(r"(?m)^It prints `(.*)`\.$", TEXT)
 COMMANDS = re.findall(r"(?ms)^```bash\n(.*?)^```$", TEXT)
+COPIED = re.findall(r"(?m)^\| \[`(\w+)`\]\([^)]*\) \| [^|]* \| (.*) \|$", TEXT)
+TRAINING = """PAIR = torch.ones(3, 2), torch.ones(3, 1)
+model = nn.Linear(2, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+"""
 
 
 def anchor(heading):
@@ -112,49 +117,6 @@ def test_the_programs_are_two_and_fit():
         assert len(line) <= 79
 
 
-# How each error of the README's table comes about, by a part of its cause.
-MISTAKES = {
-    "the data has 3 features":
-        lambda: nn.Linear(2, 16)(torch.zeros(32, 3)),
-    "targets and logits differ in shape":
-        lambda: nn.BCEWithLogitsLoss()(torch.zeros(8, 1), torch.zeros(8)),
-    "class numbers of shape (N, 1)":
-        lambda: nn.CrossEntropyLoss()(torch.zeros(8, 3),
-                                      torch.zeros(8, 1).long()),
-    "a class number outside 0 to C - 1":
-        lambda: nn.CrossEntropyLoss()(torch.zeros(2, 3),
-                                      torch.tensor([0, 3])),
-    "class numbers stored as floats":
-        lambda: nn.CrossEntropyLoss()(torch.zeros(2, 3), torch.zeros(2)),
-    "integer targets for `BCEWithLogitsLoss`":
-        lambda: nn.BCEWithLogitsLoss()(torch.zeros(8, requires_grad=True),
-                                       torch.zeros(8).long()).backward(),
-    "64-bit data from NumPy":
-        lambda: nn.Linear(2, 1)(torch.zeros(1, 2).double()),
-    "model on the GPU, data on the CPU":
-        lambda: nn.Linear(2, 1).cuda()(torch.zeros(1, 2)),
-    "the tensor is part of a computation":
-        lambda: torch.ones(1, requires_grad=True).numpy(),
-    "one forward pass, two `backward()` calls":
-        lambda: [loss.backward() for loss in
-                 [(torch.ones(1, requires_grad=True) ** 2).sum()] * 2],
-}
-ERRORS = [row.split(" | ") for row in re.findall(
-    r"(?ms)^\| Message \|.*?\n\|---\|---\|---\|\n(.*?)\n\n", TEXT)[0]
-    .splitlines()]
-
-
-@pytest.mark.parametrize("messages, cause", [row[:2] for row in ERRORS])
-def test_the_errors_read_as_told(messages, cause):
-    mistake, = [MISTAKES[part] for part in MISTAKES if part in cause]
-    if "GPU" in cause and not torch.cuda.is_available():
-        pytest.skip("needs a GPU")
-    with pytest.raises((RuntimeError, ValueError, IndexError)) as caught:
-        mistake()
-    assert any(str(caught.value).startswith(message) for message
-               in re.findall(r"`([^`]+)`", messages))
-
-
 def test_links_lead_somewhere():
     anchors = {anchor(h) for h in re.findall(r"(?m)^#+ (.*)$", TEXT)}
     links = re.findall(r"\]\(([^)]+)\)", TEXT)
@@ -166,12 +128,64 @@ def test_links_lead_somewhere():
             assert (ROOT / link.split("#")[0]).is_file(), link
 
 
-def test_section_links_point_at_the_sections(script_text):
+def test_links_into_the_script_point_at_their_lines(script_text):
     lines = script_text.splitlines()
-    links = re.findall(r"\[(\d+\. [^\]]*)\]\([^)#]*\.py#L(\d+)\)", TEXT)
-    assert len(links) == 9
-    for title, number in links:
-        assert lines[int(number) - 1] == "# ## " + title
+    links = re.findall(r"\[([^\]]*)\]\([^)#]*\.py#L(\d+)\)", TEXT)
+    for text, number in links:
+        line = lines[int(number) - 1]
+        assert text.strip("`") in line, text
+        assert re.match("# ###? |def |class ", line), line
+    parts = [part for part in parts_of(script_text)
+             if not part.title.startswith("Exercise")]
+    sections = [text for text, _ in links if re.match(r"\d\. ", text)]
+    assert len(sections) == 9
+    assert len(links) == len(parts) + 9 + len(COPIED)
+    assert build_notebook.link_sections(TEXT, script_text) == TEXT
+
+
+def test_the_picture_names_every_section():
+    picture, = re.findall(r"(?ms)^```mermaid\n(.*?)^```$", TEXT)
+    assert {int(n) for n in re.findall(r"\d", picture)} == set(range(1, 10))
+
+
+# What to do with each part that is worth copying, to see that it works.
+USES = {
+    "MLP": "assert MLP(2, [3], 1)(torch.zeros(4, 2)).shape == (4, 1)",
+    "TensorBatches": "assert len(list(TensorBatches(torch.zeros(5, 2), "
+                     "batch_size=2, shuffle=True))) == 3",
+    "split_in_three": "assert len(split_in_three(np.zeros((10, 2)), "
+                      "np.zeros(10), 0)[0][0]) == 6",
+    "to_tensors": "assert to_tensors([[[1, 2]]])[0].dtype == torch.float32",
+    "check_targets": "check_targets(torch.zeros(2, 1), torch.ones(2, 1), "
+                     "nn.BCEWithLogitsLoss())",
+    "check_batch": "check_batch(nn.Linear(2, 1), torch.zeros(3, 2), "
+                   "torch.ones(3, 1), nn.MSELoss())",
+    "train_epoch": TRAINING + "assert train_epoch(model, [PAIR], "
+                   "nn.MSELoss(), optimizer) > 0",
+    "evaluate": TRAINING + "assert evaluate(model, [PAIR], nn.MSELoss()) > 0",
+    "fit": TRAINING + "history = fit(model, [PAIR], [PAIR], nn.MSELoss(), "
+           "optimizer, 3)\nassert len(history['val_loss']) == 3",
+    "predict": "assert predict(nn.Linear(2, 1), [[1, 2]]).shape == (1, 1)",
+    "classify": """torch.save({"sizes": [1, [2], 1], "activation": "ReLU",
+    "weights": MLP(1, [2], 1).state_dict(), "mean": torch.zeros(1),
+    "scale": torch.ones(1), "classes": ["a", "b"]}, "file.pt")
+assert classify("file.pt", [[0.5]])[0][0] in "ab\"""",
+}
+
+
+def test_each_part_to_copy_has_a_use():
+    assert [row[0] for row in COPIED] == list(USES)
+
+
+@pytest.mark.parametrize("name, needs", COPIED)
+def test_parts_work_when_pasted_with_what_they_need(name, needs, tmp_path):
+    needed = re.findall(r"`(\w+)`", needs)
+    assert sorted(needed) == sorted(NEEDS[name])
+    text = "\n".join([IMPORTS] + [SOURCES[part] for part in needed]
+                     + [SOURCES[name], USES[name], ""])
+    (tmp_path / "pasted.py").write_bytes(text.encode("utf-8"))
+    result = run_python(["-W", "error", "pasted.py"], tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_length():
@@ -207,6 +221,7 @@ def test_the_run_command_names_the_script_and_the_requirements():
 
 
 def test_requirements_are_the_five_packages():
-    lines = (ROOT / "requirements.txt").read_text().split()
-    assert [re.split(r"[<>=]", line)[0] for line in lines] \
-        == ["torch", "numpy", "matplotlib", "scikit-learn", "jupyter"]
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    assert [re.split(r"[<>=]", line)[0] for line in lines] == [
+        "torch", "numpy", "numpy", "matplotlib", "scikit-learn", "jupyter"]
+    assert lines[2].startswith("numpy<2; sys_platform == \"darwin\"")
