@@ -30,6 +30,13 @@ def test_markdown_lines_are_comments():
                        for line in part.rstrip("\n").splitlines())
 
 
+def test_formulas_break_no_table():
+    for line in SCRIPT_TEXT.splitlines():
+        if line.startswith("# |"):
+            assert not any("|" in formula for formula
+                           in re.findall(r"\$[^$]*\$", line)), line
+
+
 def test_lines_fit():
     wide = [line for line in SCRIPT_TEXT.splitlines() if len(line) > 79]
     assert [line for line in wide if not line.startswith("# ### ")] == []

@@ -1,13 +1,19 @@
 """What the README says runs, and where it points exists."""
 
 import re
+import subprocess
+import sys
 
 import build_notebook
+import numpy as np
 import pytest
 import torch
 from compare import differences
-from conftest import run_python
+from conftest import environment, run_python
 from definitions import IMPORTS, NEEDS, SOURCES, parts_of
+from sklearn.datasets import make_moons
+from sklearn.model_selection import train_test_split
+from torch.utils.data import DistributedSampler
 
 ROOT = build_notebook.ROOT
 TEXT = build_notebook.README.read_text(encoding="utf-8")
@@ -38,7 +44,7 @@ import torch
 
 warnings.simplefilter("error")
 names = runpy.run_path("pasted.py", run_name="__main__")
-torch.save((names["network"].state_dict(), len(names["order"])),
+torch.save((names["network"].state_dict(), names["order"].tolist()),
            "rank%s.pt" % os.environ["RANK"])
 """
 
@@ -97,16 +103,45 @@ def test_two_processes_train_as_one_does(one_process, tmp_path):
     result = run_python(TORCHRUN + ["--nproc_per_node=2", "keep.py"], tmp_path)
     for one, other in zip(results_of(result), results_of(one_process)):
         assert abs(one - other) <= 0.02
-    (one, share), (other, other_share) = (
+    (one, order), (other, other_order) = (
         torch.load(str(tmp_path / ("rank%d.pt" % rank))) for rank in (0, 1))
-    assert share == other_share == 281  # of 562 training samples, half each
+    assert sorted(order + other_order) == list(range(562))  # half each
+    sampler = DistributedSampler(range(562), num_replicas=2, rank=0)
+    assert order != list(sampler)  # that of the first epoch
+    sampler.set_epoch(49)
+    assert order == list(sampler)
     saved = torch.load(str(tmp_path / "model.pt"))
+    X, y = make_moons(n_samples=1000, noise=0.2, random_state=0)
+    for _ in range(2):
+        X, _, y, _ = train_test_split(X, y, random_state=0)
+    for kept, whole in [(saved["mean"], X.astype("float32").mean(axis=0)),
+                        (saved["scale"], X.astype("float32").std(axis=0))]:
+        np.testing.assert_allclose(kept, whole, rtol=1e-5)
     assert set(saved) == {"model", "mean", "scale"}
     assert set(saved["model"]) == set(one)
     for name, weights in saved["model"].items():
         assert torch.equal(one[name], other[name])
         assert torch.equal(one[name], weights)
     assert float(saved["model"]["0.weight"].norm()) > 0
+
+
+def test_on_two_machines_one_process_writes(tmp_path):
+    """Two agents of one process each: both have the local rank 0."""
+    agents = []
+    for number in (0, 1):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "train.py").write_bytes(PROGRAMS[1].encode("utf-8"))
+        agents.append(subprocess.Popen(
+            [sys.executable] + TORCHRUN[:2] + [
+                "--nnodes=2", "--nproc_per_node=1", "--rdzv_backend=c10d",
+                "--rdzv_endpoint=localhost:29517", "train.py"],
+            cwd=str(folder), env=environment(), stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE))
+    printed = [agent.communicate(timeout=300)[0] for agent in agents]
+    assert [agent.returncode for agent in agents] == [0, 0]
+    assert sum(text.count(b"test accuracy") for text in printed) == 1
+    assert len(list(tmp_path.glob("*/model.pt"))) == 1
 
 
 def test_the_programs_are_two_and_fit():
