@@ -1369,7 +1369,7 @@ for loss in (-(y * torch.log(p) + (1 - y) * torch.log(1 - p)).mean(),
 # |---|---|---|---|
 # | a quantity | normal | $e^{-(y - \hat{y})^2 / 2} / \sqrt{2 \pi}$ | MSE / 2 |
 # | yes or no | Bernoulli | $\sigma(z)$; for no, $1 - \sigma(z)$ | BCE |
-# | a quantity, wild errors | Laplace | $e^{-\lvert y - \hat{y} \rvert} / 2$ | L1 |
+# | a wild quantity | Laplace | $e^{-\lvert y - \hat{y} \rvert} / 2$ | L1 |
 # | a class | categorical | softmax of its logit | cross-entropy |
 #
 # Normal is the bell curve, with its density for $p$, probability per unit. The

@@ -31,6 +31,7 @@ EXCEPTIONS = {
 SOURCES = {
     "How fast it is": ["benchmark_training.py"],
     "Prerequisites": ["noxfile.py", "../requirements.txt"],
+    "Run it": ["../requirements.txt"],
 }
 
 
