@@ -1,8 +1,8 @@
 """The README's tables, row by row: the cause makes it, the cure mends it."""
 
-import copy
 import math
 import re
+import time
 import warnings
 
 import build_notebook
@@ -389,10 +389,45 @@ def test_what_the_learning_rate_table_says_to_do_helps():
     assert jumpy > 2 * calm  # jumps about: lower it towards the end
 
 
-def test_a_deep_copy_is_what_best_weights_need():
-    model = nn.Linear(1, 1)
-    shared, kept = model.state_dict(), copy.deepcopy(model.state_dict())
-    with torch.no_grad():
-        model.weight.add_(1)
-    assert torch.equal(shared["weight"], model.weight)
-    assert not torch.equal(kept["weight"], model.weight)
+# What Sections 7, 8 and 9 say of batches and weights, and no cell measures.
+
+@pytest.mark.parametrize("seed", range(20))
+def test_four_times_the_batch_halves_the_noise(seed):
+    torch.manual_seed(seed)
+    x = torch.randn(4096)
+    slopes = -2 * x * (3 * x + torch.randn(4096))  # of (w x - y)^2 at w = 0
+    spreads = [slopes[torch.randint(4096, (2000, size))].mean(dim=1).std()
+               for size in (4, 16, 64)]
+    for spread, next_spread in zip(spreads, spreads[1:]):
+        assert 1.8 < spread / next_spread < 2.2
+
+
+def test_tensor_batches_are_several_times_quicker_than_a_loader():
+    X, y = torch.randn(4096, 20), torch.zeros(4096)
+    seconds = {}
+    for name, batches in [
+            ("loader", DataLoader(TensorDataset(X, y), batch_size=50,
+                                  shuffle=True)),
+            ("gathered", load("TensorBatches")(X, y, batch_size=50,
+                                               shuffle=True))]:
+        runs = []
+        for _ in range(3):
+            start = time.perf_counter()
+            assert len(list(batches)) == 82
+            runs.append(time.perf_counter() - start)
+        seconds[name] = min(runs)
+    assert seconds["loader"] > 3 * seconds["gathered"], seconds
+
+
+def test_decay_is_not_l2_with_momentum():
+    def end(momentum, l2):
+        weight, velocity = torch.ones(1), torch.zeros(1)
+        for _ in range(100):
+            weight.grad = 0.5 * weight if l2 else torch.zeros(1)
+            if not l2:
+                weight.mul_(1 - 0.01 * 0.5)
+            load("sgd_step")(weight, velocity, 0.01, momentum)
+        return weight.item()
+
+    assert end(0.0, True) == pytest.approx(end(0.0, False), rel=1e-5)
+    assert abs(end(0.9, True) - end(0.9, False)) > 0.3
