@@ -10,9 +10,9 @@
 # nothing outside them builds on them. They take 80 more.
 #
 # The script prints its results and saves its pictures under `figures/`; the
-# notebook shows them below each cell. A `def` or `class` that you copy from
-# below the set-up works with its imports and the definitions that its
-# docstring names after "Needs".
+# notebook shows them below each cell. A cell with a `def` or `class`, copied
+# whole, works with the set-up's imports and the definitions that its docstring
+# names after "Needs".
 #
 # Claims are checked as you go: `assert` stops the program unless what follows
 # is true, `torch.testing.assert_close(a, b)` unless `a` and `b` agree to

@@ -18,7 +18,7 @@ from torch.utils.data import DistributedSampler
 ROOT = build_notebook.ROOT
 TEXT = build_notebook.README.read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"(?ms)^```python\n(.*?)^```$", TEXT)
-PRINTED, = re.findall(r"(?m)^It prints `(.*)`\.$", TEXT)
+PRINTED, = re.findall(r"(?m)^It prints `([^`]*)`\.", TEXT)
 COMMANDS = re.findall(r"(?ms)^```bash\n(.*?)^```$", TEXT)
 COPIED = re.findall(r"(?m)^\| \[`(\w+)`\]\([^)]*\) \| [^|]* \| (.*) \|$", TEXT)
 TRAINING = """PAIR = torch.ones(3, 2), torch.ones(3, 1)
@@ -88,6 +88,52 @@ def test_the_program_takes_what_people_bring(tmp_path, change, words):
         assert differences(PRINTED, result.stdout) == []
     else:
         assert re.search(words, result.stderr.strip().splitlines()[-1])
+
+
+TABLES = {  # what to bring, and what the table says to change for it
+    "C classes": [
+        (DATA, "from sklearn.datasets import load_iris\n"
+               "X, y = load_iris(return_X_y=True)\n"
+               "classes, y = np.unique(y, return_inverse=True)\n"),
+        ('np.asarray(y, dtype="float32")', "np.asarray(y)"),
+        (" and np.isin(y, [0, 1]).all()", ""),
+        ("part.reshape(-1, 1), dtype=torch.float32",
+         "part, dtype=torch.int64"),
+        ("nn.Linear(2, 32)", "nn.Linear(X.shape[1], 32)"),
+        ("nn.Linear(32, 1)", "nn.Linear(32, len(classes))"),
+        ("nn.BCEWithLogitsLoss()", "nn.CrossEntropyLoss()"),
+        ("((model(X_test) > 0) == (y_test > 0.5))",
+         "(model(X_test).argmax(dim=1) == y_test)")],
+    "a quantity": [
+        (DATA, "from sklearn.datasets import load_diabetes\n"
+               "X, y = load_diabetes(return_X_y=True)\n"),
+        ("np.isin(y, [0, 1]).all()", "np.isfinite(y).all()"),
+        ("scaler = ", "mean, deviation = y_train.mean(), y_train.std()\n"
+                      "scaler = "),
+        ("part.reshape(-1, 1),", "(part.reshape(-1, 1) - mean) / deviation,"),
+        ("nn.Linear(2, 32)", "nn.Linear(X.shape[1], 32)"),
+        ("nn.BCEWithLogitsLoss()", "nn.MSELoss()"),
+        ("((model(X_test) > 0) == (y_test > 0.5)).float()",
+         "deviation * (model(X_test) - y_test).abs()")],
+}
+
+
+@pytest.mark.parametrize("yours, low, high", [
+    ("C classes", 0.85, 1.0), ("a quantity", 35.0, 55.0)])
+def test_the_program_as_changed_for_your_data(tmp_path, yours, low, high):
+    text = PROGRAMS[0]
+    for old, new in TABLES[yours]:
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "pasted.py").write_bytes(text.encode("utf-8"))
+    result = run_python(["-W", "error", "pasted.py"], tmp_path)
+    score, = re.findall(r"test accuracy (\S+)", result.stdout)
+    assert low < float(score) <= high
+    row, = [line for line in TEXT.splitlines()
+            if line.startswith("| %s | `cl" % yours)
+            or line.startswith("| %s | the ch" % yours)]
+    for code in re.findall(r"`([^`]+)`", row)[:1]:
+        assert code in text
 
 
 def test_a_loss_that_is_not_finite_is_named(tmp_path):

@@ -1,6 +1,8 @@
 """The README's tables, row by row: the cause makes it, the cure mends it."""
 
+import copy
 import math
+import pickle
 import re
 import time
 import warnings
@@ -51,6 +53,16 @@ def twice(again):
     ((x ** 2).sum() if again else loss).backward()
 
 
+def in_place_network(cured):
+    x = torch.sigmoid(weight())
+    squared = x ** 2
+    if cured:
+        x = x + 1
+    else:
+        x += 1
+    (squared + x).sum().backward()
+
+
 def optimizer_of(layers):
     module = nn.Module()
     module.layers = layers
@@ -98,6 +110,35 @@ MISTAKES = {
     "one-hot rows of whole numbers": (
         lambda _: LOSSES["CE"](zeros(4, 4), torch.eye(4).long()),
         lambda _: LOSSES["CE"](zeros(4, 4), torch.eye(4).long().argmax(1))),
+    "a column holds words": (
+        lambda _: np.asarray([["red"], ["blue"]], dtype="float32"),
+        lambda _: np.asarray([[word == other for other in ("red", "blue")]
+                              for word in ("red", "blue")], dtype="float32")),
+    "an array where a tensor is needed": (
+        lambda _: nn.Linear(2, 1)(np.zeros((1, 2), dtype="float32")),
+        lambda _: nn.Linear(2, 1)(torch.tensor(np.zeros((1, 2)),
+                                               dtype=torch.float32))),
+    "targets of True and False": (
+        lambda _: torch.ones(2, dtype=torch.bool) - zeros(2).bool(),
+        lambda _: LOSSES["BCE"](zeros(2), zeros(2).bool().float())),
+    "`+=` or `inplace=True`": (
+        lambda _: in_place_network(False), lambda _: in_place_network(True)),
+    "other sizes or layers": (
+        lambda _: nn.Linear(2, 1).load_state_dict(
+            nn.Sequential(nn.Linear(2, 1)).state_dict()),
+        lambda _: nn.Linear(2, 1).load_state_dict(
+            nn.Linear(2, 1).state_dict())),
+    "the rows of outputs and targets differ": (
+        lambda _: LOSSES["CE"](zeros(32, 8, 2).view(-1, 4)[:, :3],
+                               zeros(32).long()),
+        lambda _: LOSSES["CE"](nn.Linear(16, 3)(
+            zeros(32, 8, 2).flatten(start_dim=1)), zeros(32).long())),
+    "logits for `BCELoss`": (
+        lambda _: nn.BCELoss()(2 * torch.ones(2), zeros(2)),
+        lambda _: nn.BCEWithLogitsLoss()(2 * torch.ones(2), zeros(2))),
+    "a class, not called": (
+        lambda _: nn.MSELoss(zeros(2), zeros(2)),
+        lambda _: nn.MSELoss()(zeros(2), zeros(2))),
     "a class number outside": (
         lambda _: LOSSES["CE"](zeros(2, 3), torch.tensor([0, 3])),
         lambda _: [LOSSES["CE"](zeros(2, 3), torch.tensor([1, 3]) - 1),
@@ -129,8 +170,9 @@ MISTAKES = {
         lambda _: optimizer_of([nn.Linear(2, 1)]),
         lambda _: [optimizer_of(nn.ModuleList([nn.Linear(2, 1)])),
                    optimizer_of(nn.Sequential(nn.Linear(2, 1)))]),
-    "the file holds NumPy": (
-        lambda folder: save_and_load(StandardScaler(), folder),
+    "the file holds a whole model": (
+        lambda folder: save_and_load(
+            nn.Linear(2, 1), folder),
         lambda folder: save_and_load([zeros(2), 1.0, "name"], folder)),
     "BatchNorm met a batch of one": (
         lambda _: batch_norm(1), lambda _: batch_norm(2)),
@@ -150,8 +192,31 @@ def test_errors_come_and_go_as_told(messages, cause, tmp_path):
             mistake(tmp_path)
         cured(tmp_path)
     said = " ".join(str(caught.value).split())
-    assert any(said.startswith(message) for message
-               in re.findall(r"`([^`]+)`", messages)), said
+    told = re.findall(r"`((?:[^`]|`-`)+)`", messages)
+    assert any(said.startswith(message.split(" (128)")[0])
+               for message in told), said
+
+
+def test_other_ways_to_the_same_errors(tmp_path):
+    for what in (StandardScaler(), np.zeros(2)):
+        with pytest.raises(pickle.UnpicklingError, match="Weights only load"):
+            save_and_load(what, tmp_path)
+    with pytest.raises(RuntimeError, match="Found dtype Long but expected"):
+        nn.BCELoss()(torch.sigmoid(weight()), zeros(2).long()).backward()
+    with pytest.raises(RuntimeError, match="does not require grad"):
+        weight().argmax().backward()
+    with pytest.raises(RuntimeError, match="got Long"):
+        LOSSES["CE"](zeros(4), zeros(4).long())
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        nn.Linear(784, 10)(zeros(64, 28, 28))
+    nn.Sequential(nn.Flatten(), nn.Linear(784, 10))(zeros(64, 28, 28))
+    state, w = zeros(1), weight()
+    with pytest.raises(RuntimeError, match="a second time"):
+        for _ in range(2):
+            state = (state + w).sum() ** 2
+            state.backward()
+    norm = nn.BatchNorm1d(3).eval()
+    norm(zeros(1, 3))
 
 
 def test_one_hot_rows_of_another_width_give_that_error_too():
@@ -162,7 +227,7 @@ def test_one_hot_rows_of_another_width_give_that_error_too():
 
 def test_errors_that_are_not_made_are_marked():
     marked = [row[0] for row in ERRORS if row[0].endswith("*")]
-    assert len(ERRORS) - len(marked) == len(MISTAKES) and len(marked) == 4
+    assert len(ERRORS) - len(marked) == len(MISTAKES) and len(marked) == 5
     assert all(re.search("MPS|CUDA|Numpy", message) for message in marked)
 
 
@@ -180,16 +245,21 @@ def network(*more, columns=1, dropout=0.0):
                          nn.Linear(32, columns), *more)
 
 
-def train(model, X, y, loss_fn, lr=0.05, steps=60, owner=None, rule="Adam"):
+def train(model, X, y, loss_fn, lr=0.05, steps=60, owner=None, rule="Adam",
+          clear="first", step=True):
     """Train on one batch; return the losses."""
     optimizer = getattr(torch.optim, rule)(
         (owner or model).parameters(), lr=lr)
     losses = []
     for _ in range(steps):
-        optimizer.zero_grad()
+        if clear == "first":
+            optimizer.zero_grad()
         loss = loss_fn(model(X), y)
         loss.backward()
-        optimizer.step()
+        if clear == "before the step":
+            optimizer.zero_grad()
+        if step:
+            optimizer.step()
         losses.append(loss.item())
     return losses
 
@@ -207,9 +277,21 @@ def exactly_zero(cured):
 
 def stays_at_log_c(cured):
     X, y = moons()
-    model, old = network(), network()
-    losses = train(model, X, y, LOSSES["BCE"], owner=model if cured else old)
-    return all(abs(loss - math.log(2)) < 0.1 for loss in losses)
+    flat = []
+    for options in ({"owner": network()}, {"clear": "before the step"},
+                    {"step": False}):
+        losses = train(network(), X, y, LOSSES["BCE"],
+                       **({} if cured else options))
+        flat.append(all(abs(loss - math.log(2)) < 0.1 for loss in losses))
+    assert len(set(flat)) == 1
+    return flat[0]
+
+
+def jumps_or_rises(cured):
+    X, y = moons()
+    losses = train(network(), X, y, LOSSES["BCE"], lr=1.0, rule="SGD",
+                   clear="first" if cured else "never")
+    return losses[-1] > 1.2 * min(losses)
 
 
 def never_near_zero(cured):
@@ -246,10 +328,18 @@ def all_the_mean(cured):
 
 def all_one_class(cured):
     X, y = moons()
-    end = [] if cured else [nn.ReLU()]
-    model = network(*end)
+    model = network(*([] if cured else [nn.Sigmoid()]))
     train(model, X, y, LOSSES["BCE"])
-    return not (model(X) < 0).any()
+    right = (model(X) > 0) == (y == 1)
+    return right.float().mean() == y.mean()
+
+
+def huge(cured):
+    X, y = moons()
+    y = 1000 + 200 * y
+    if cured:
+        y = (y - y.mean()) / y.std()
+    return train(network(), X, y, LOSSES["MSE"])[0] > 1000
 
 
 def learnt_by_heart(cured):
@@ -276,6 +366,24 @@ def another_answer(cured):
     model = network(dropout=0.5)
     model.train(not cured)
     return not torch.equal(model(torch.ones(1, 2)), model(torch.ones(1, 2)))
+
+
+def compares_all_with_all(cured):
+    X, y = moons()
+    model = network()
+    train(model, X, y, LOSSES["BCE"])
+    truth = y == 1 if cured else (y == 1).flatten()
+    return ((model(X) > 0) == truth).sum().item() / len(X) > 1
+
+
+def best_are_the_last(cured):
+    X, y = moons()
+    model = network()
+    best = copy.deepcopy(model.state_dict()) if cured else model.state_dict()
+    before = LOSSES["BCE"](model(X), y).item()
+    train(model, X, y, LOSSES["BCE"])
+    model.load_state_dict(best)
+    return LOSSES["BCE"](model(X), y).item() < 0.9 * before
 
 
 def other_numbers(cured):
@@ -306,14 +414,18 @@ def sample_by_sample(cured):
 MADE = {
     "the loss is negative": negative, "the loss is exactly 0": exactly_zero,
     "the loss stays at log C": stays_at_log_c,
+    "the loss falls, then jumps or rises": jumps_or_rises,
     "the loss never comes near 0": never_near_zero,
-    "NaN in the first epoch": nan_at_once,
-    "NaN later, after growing": nan_later,
+    "NaN from the first batch on": nan_at_once,
+    "NaN after growing": nan_later,
     "outputs are all the mean": all_the_mean,
     "all one class, accuracy its share": all_one_class,
+    "the loss is huge": huge,
     "good training, poor validation": learnt_by_heart,
     "validation loss rises, accuracy holds": grows_surer,
     "another answer each time": another_answer,
+    "accuracy above 1, or one half whatever you do": compares_all_with_all,
+    'the "best" weights are the last ones': best_are_the_last,
     "a second run has other numbers": other_numbers,
     "one core busy, the GPU idle": sample_by_sample,
 }
