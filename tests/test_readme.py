@@ -1,6 +1,7 @@
 """What the README says runs, and where it points exists."""
 
 import re
+import socket
 import subprocess
 import sys
 
@@ -78,6 +79,7 @@ DATA = "X, y = make_moons(n_samples=1000, noise=0.2, random_state=0)\n"
     ("X[3, 0] = float('nan')", "finite"), ("X = X.astype(str)", None),
     ("import pandas as pd; X, y = pd.DataFrame(X), pd.Series(y)", None),
     ("X, y = X.tolist(), y.tolist()", None),
+    ("y = np.where(y == 1, 'yes', 'no'); y = y == 'yes'", None),
     ("X = X.astype(object); X[0, 0] = 'red'", "red")])
 def test_the_program_takes_what_people_bring(tmp_path, change, words):
     assert DATA in PROGRAMS[0] and DATA in PROGRAMS[1]
@@ -174,6 +176,9 @@ def test_two_processes_train_as_one_does(one_process, tmp_path):
 def test_on_two_machines_one_process_writes(tmp_path):
     """Two agents of one process each: both have the local rank 0."""
     agents = []
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        endpoint = "--rdzv_endpoint=localhost:%d" % free.getsockname()[1]
     for number in (0, 1):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -181,7 +186,7 @@ def test_on_two_machines_one_process_writes(tmp_path):
         agents.append(subprocess.Popen(
             [sys.executable] + TORCHRUN[:2] + [
                 "--nnodes=2", "--nproc_per_node=1", "--rdzv_backend=c10d",
-                "--rdzv_endpoint=localhost:29517", "train.py"],
+                endpoint, "train.py"],
             cwd=str(folder), env=environment(), stdout=subprocess.PIPE,
             stderr=subprocess.PIPE))
     printed = [agent.communicate(timeout=300)[0] for agent in agents]
