@@ -2,8 +2,7 @@
 # # Neural Networks Fundamentals in PyTorch
 #
 # From one neuron, worked out on paper, to networks that you train, check, save
-# and reload yourself. You need Python and school algebra, and no knowledge of
-# PyTorch.
+# and reload yourself. You need Python and school algebra, no PyTorch.
 #
 # It takes about 260 minutes with its nine exercises, in three evenings or so;
 # the first one ends after Section 2. Parts headed "Deeper" may be skipped:
@@ -11,8 +10,7 @@
 #
 # The script prints its results and saves its pictures under `figures/`; the
 # notebook shows them below each cell. A cell with a `def` or `class`, copied
-# whole, works with the set-up's imports and the definitions that its docstring
-# names after "Needs".
+# whole, works with the set-up's imports and what its docstring says it needs.
 #
 # Claims are checked as you go: `assert` stops the program unless what follows
 # is true, `torch.testing.assert_close(a, b)` unless `a` and `b` agree to
@@ -140,22 +138,19 @@ def scatter_classes(ax, points, labels, size=5):
                 markersize=size, label=f"class {label}")
 
 
-def draw_boundaries(X, y, panels):
-    """Draw probabilities of class 1, {title: function of points}."""
-    fig, axes = plt.subplots(1, len(panels), figsize=(3.4 * len(panels), 3.3),
-                             sharex=True, sharey=True, squeeze=False)
+def draw_boundary(X, y, probability, title):
+    """Draw the probability of class 1, a function of points."""
+    fig, ax = plt.subplots(figsize=(3.6, 3.3))
     low, high = X.min().item() - 0.4, X.max().item() + 0.4
     x1, x2 = np.meshgrid(*[np.linspace(low, high, 80)] * 2)
     points = torch.tensor(np.stack([x1, x2], axis=-1), dtype=torch.float32)
-    for ax, (title, probability) in zip(axes[0], panels.items()):
-        p = probability(points.reshape(-1, 2)).reshape(80, 80).numpy()
-        ax.imshow(p, cmap="coolwarm", alpha=0.4, vmin=0, vmax=1,
-                  origin="lower", extent=(low, high, low, high))
-        ax.contour(x1, x2, p, levels=[0.5], colors="black")
-        scatter_classes(ax, X, y, size=2)
-        ax.set(title=title, xlabel="feature 1")
-    axes[0, 0].set_ylabel("feature 2")
-    fig.subplots_adjust(left=0.19 / len(panels))
+    p = probability(points.reshape(-1, 2)).reshape(80, 80).numpy()
+    ax.imshow(p, cmap="coolwarm", alpha=0.4, vmin=0, vmax=1, origin="lower",
+              extent=(low, high, low, high))
+    ax.contour(x1, x2, p, levels=[0.5], colors="black")
+    scatter_classes(ax, X, y, size=2)
+    ax.set(title=title, xlabel="feature 1", ylabel="feature 2")
+    fig.subplots_adjust(left=0.18)
     return fig
 
 
@@ -181,8 +176,8 @@ print(f"Section 9 will train on this device: {device}")
 # ## First Look
 # Here is where you are going: a whole program that trains a network to tell
 # two half-moons of points apart. Run it, look at the numbers and the picture,
-# and don't worry about the lines. By the end of Section 8 you will have
-# written every one of them.
+# and don't worry about the lines. By the end of Section 8 you have written
+# each.
 
 # %%
 X, y = datasets.make_moons(n_samples=300, noise=0.15, random_state=0)
@@ -201,9 +196,9 @@ for epoch in range(200):
         print(f"Round {epoch + 1}: wrong by {loss.item():.2f}")
 
 # %%
-show(draw_boundaries(X, y, {
-    "A first network": lambda points: torch.sigmoid(model(points)).detach()}),
-    "00_first_look")
+show(draw_boundary(
+    X, y, lambda points: torch.sigmoid(model(points)).detach(),
+    "A first network"), "00_first_look")
 
 # %% [markdown]
 # The shade is the network's answer for each place: blue where it is sure of
@@ -229,8 +224,7 @@ show(draw_boundaries(X, y, {
 # ### Biological Inspiration
 # Its smallest part is named after the nerve cell, which fires when enough
 # signals arrive together through connections of different strength. The
-# likeness ends there: nobody has shown that brains learn by the method of
-# Section 8.
+# likeness ends there: nobody has shown that brains learn as Section 8 does.
 
 # %% [markdown]
 # ### Basic Components: Neurons, Weights, Biases, Layers
@@ -306,8 +300,7 @@ print("With nn.Linear(3, 3):", tuple(nn.Linear(3, 3)(torch.ones(1, 3)).shape))
 # the number of columns in your data.
 #
 # Layers in a row make a network. The **input layer** is the data itself,
-# **hidden layers** compute intermediate values, and the **output layer** gives
-# the prediction.
+# **hidden layers** compute intermediate values, the **output layer** predicts.
 
 # %%
 torch.manual_seed(1)
@@ -328,8 +321,7 @@ show(fig, "01_network")
 
 # %% [markdown]
 # Each circle is a unit and each line one weight: thick when it is large, solid
-# blue when positive, dashed orange when negative. Data flows from left to
-# right.
+# blue when positive, dashed orange when negative. Data flows to the right.
 
 # %% [markdown]
 # ### Types of Neural Networks (Brief Overview)
@@ -372,8 +364,8 @@ show(fig, "01_network")
 # Try AND, which is 1 when both inputs are 1, on paper. All weights start at 0.
 # For (0, 0) the sum is 0, so the answer is 1, and wrong: $b$ becomes -1. For
 # (0, 1) and (1, 0) the sum is -1 and the answer 0, which is right. For (1, 1)
-# the answer is 0 too, and wrong: $w$ becomes (1, 1) and $b$ 0. That makes two
-# mistakes in the first pass.
+# the answer is 0 too, and wrong: $w$ becomes (1, 1) and $b$ 0. Two mistakes in
+# a pass.
 
 # %%
 class Perceptron:
@@ -433,7 +425,7 @@ early, perceptron = Perceptron(in_features=2), Perceptron(in_features=2)
 early.fit(X, y, max_passes=1)
 mistakes = perceptron.fit(X, y)
 print("Two clouds: mistakes in each pass over the 100 points:", mistakes)
-assert mistakes[-1] == 0, "the rule must end on data that a line separates"
+assert mistakes[-1] == 0, f"the rule must end where a line does: {mistakes}"
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 3.8))
@@ -488,15 +480,14 @@ for weight in (1.0, 1.1, 1.2):
     at_least_one, both = (total >= 0.5).float(), (total >= 1.5).float()
     answers = (at_least_one - both >= 0.5).float()
     print(f"first weight {weight}: answers {answers.tolist()}")
-    assert answers.tolist() == xor.tolist(), "two layers must solve XOR"
+    assert answers.tolist() == xor.tolist(), f"must be XOR: {answers}"
 
 # %% [markdown]
 # So two layers solve XOR. But who finds their weights? Look at the three
 # lines: the weight moved, and the answers did not. A step is flat on both
 # sides: its **slope**, how fast the answer changes with the sum, is zero. So
 # nothing says which way to move a weight in the first layer, nor whether a
-# small move was for the better. Section 3 looks for activations that have a
-# slope.
+# small move was for the better. Section 3 finds activations that have one.
 
 # %% [markdown]
 # ### Exercise 2
@@ -548,7 +539,7 @@ for number in range(1, 5):
     slope = 2 * w
     w = w - learning_rate * slope
     print(f"step {number}: slope {slope:.3f}, so w becomes {w:.3f}")
-assert abs(w - 5 * 0.8 ** 4) < 1e-12, "each step must keep 0.8 of w"
+assert abs(w - 5 * 0.8 ** 4) < 1e-12, f"each step must keep 0.8 of w: {w}"
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 3.2))
@@ -578,8 +569,7 @@ show(fig, "03_walk")
 #
 # For the slopes of a function at many points, add its values up: in
 # $a^2 + b^2 + c^2$ only the first term moves with $a$, so the sum's slope in
-# $a$ is $2a$, as for $a^2$ alone. The helper below does that, on a copy of the
-# points.
+# $a$ is $2a$, as for $a^2$ alone. The helper below does that, on a copy.
 
 # %%
 def gradient_of(function, points):
@@ -634,8 +624,7 @@ def sigmoid(z):
 
 # %% [markdown]
 # ### Tanh (Hyperbolic Tangent)
-# **Tanh** squashes into the range from -1 to 1, so its outputs are centred on
-# zero:
+# **Tanh** squashes into the range from -1 to 1, centred on zero:
 #
 # $$\tanh(z) = \frac{e^{z} - e^{-z}}{e^{z} + e^{-z}}$$
 #
@@ -697,8 +686,7 @@ for f in (relu, leaky_relu, nn.functional.elu):
 # nothing any more: the unit is **dead**. Leaky ReLU's slope is negative, so
 # steps against it slowly pull the unit back. ELU's is next to nothing (the
 # number behind `e-` says how far the point moves to the left): it helps only
-# where sums are mildly negative. A smaller learning rate would have kept the
-# unit alive.
+# where sums are mildly negative. A smaller rate would have kept it alive.
 
 # %% [markdown]
 # ### Softmax (for output layers in classification)
@@ -737,7 +725,7 @@ for dim in (1, 0):
 # The second row adds one number to each logit of the first, and only the
 # stable form survives it. The last line is the classic mistake: with `dim=0`
 # the samples of a batch compete with each other, and no error says so. Look at
-# the sums once.
+# the sums.
 
 # %% [markdown]
 # ### Choosing an Activation Function
@@ -779,8 +767,8 @@ show(fig, "03_activations")
 
 # %% [markdown]
 # Where a dashed line is near zero, a unit passes on almost no slope: sigmoid
-# and tanh on both sides, ReLU and ELU on the left, where Leaky ReLU keeps a
-# little, too little to see.
+# and tanh on both sides, ReLU and ELU on the left, where Leaky ReLU keeps too
+# little to see.
 
 # %% [markdown]
 # ### Deeper: Initial Weights and Depth
@@ -820,7 +808,8 @@ for name, activation, gain in [
     factor = sizes[name][0] ** (1 / 49)  # from layer 50 back to layer 1
     print(f"gain: {name:<17} factor {factor:.2f}, in all {sizes[name][0]:.0e}")
     ratio = factor / ((gain or 3 ** -0.5) / 2 ** 0.5)  # to what we expect
-    assert activation is sigmoid or 0.9 < ratio < 1.1, (name, ratio)
+    assert activation is sigmoid or 0.9 < ratio < 1.1, (
+        f"{name}: the factor must be near gain / 1.41, not {factor}")
 
 # %%
 fig, ax = plt.subplots(figsize=(9, 3.4))
@@ -836,8 +825,7 @@ show(fig, "03_initial_weights")
 # Read from right to left; equal distances are equal factors. Too small weights
 # make the gradient **vanish**, and early layers hardly learn; too large ones
 # make it **explode**. Those of `nn.Linear` suit a few layers. A sigmoid, whose
-# slope is at most a quarter, needs far more than gain 1 (11 was found by
-# trying).
+# slope is at most a quarter, needs far more than gain 1 (11: by trying).
 
 # %% [markdown]
 # ### Exercise 3
@@ -908,8 +896,7 @@ show(fig, "04_xor")
 # (plus a bias, where the curve does not start at 0) joins the points of a
 # curve by straight lines. Through (0, 0), (1, 1) and (2, 0), for example, it
 # is $\max(0, x) - 2 \max(0, x - 1)$: the XOR network, with $x = x_1 + x_2$.
-# The next cell does this for $\sin x$, with six units and their knots at 0 to
-# 5.
+# The next cell does this for $\sin x$, with six units, knots at 0 to 5.
 
 # %%
 knots = torch.linspace(0, 6, 7)
@@ -934,8 +921,8 @@ show(fig, "04_universal")
 # %% [markdown]
 # The wide grey line is the target, each thin blue line is what one unit adds
 # (some leave the picture), and the dashed line is their sum: straight between
-# the knots, and on the curve at each. Past the last knot it goes straight on,
-# and the sine turns back.
+# the knots, and on the curve at each. Past the last it goes on, and the sine
+# turns.
 #
 # The **universal approximation theorem** says it in general. Take any
 # continuous target (one without jumps) on a closed and bounded domain, such as
@@ -949,8 +936,7 @@ show(fig, "04_universal")
 
 # %% [markdown]
 # ### Forward Propagation in an MLP
-# Computing the output from the input, layer by layer, is **forward
-# propagation**:
+# Computing the output layer by layer is **forward propagation**:
 #
 # $$H_1 = f(X W_1^T + b_1), \qquad H_2 = f(H_1 W_2^T + b_2), \qquad
 # \mathrm{output} = H_2 W_3^T + b_3$$
@@ -959,8 +945,7 @@ show(fig, "04_universal")
 # **parameters**, which training finds. The number of layers and their sizes
 # are **hyperparameters**, which you choose: begin with 1 or 2 hidden layers of
 # 16 to 128 units, and grow while it helps on new data. Follow the shapes: the
-# rows, one per sample, stay, and the columns become the units of each layer in
-# turn.
+# rows, one per sample, stay; the columns become each layer's units.
 
 # %%
 torch.manual_seed(4)
@@ -1008,7 +993,7 @@ for folds in range(1, 6):
               for slopes in (slope, slope_wide)]
     print(f"{units:>2} units: {pieces[0]:>2} pieces {folds} deep,",
           f"{pieces[1]:>2} in one layer")
-    assert pieces == [2 ** folds, units + 1], (folds, pieces)
+    assert pieces == [2 ** folds, units + 1], f"deep must double: {pieces}"
 
 # %%
 fig, axes = plt.subplots(1, 4, figsize=(9, 2.4), sharex=True, sharey=True)
@@ -1029,13 +1014,11 @@ show(fig, "04_folds")
 # %% [markdown]
 # ### Exercise 4
 # Replace ReLU by the identity in the XOR network above (leave `torch.relu`
-# out) and predict the four outputs on paper before you run it. Why can't it be
-# XOR?
+# out) and predict the four outputs on paper first. Why can't it be XOR?
 
 # %% [markdown]
 # ## 5. Defining a Neural Network in PyTorch (`nn.Module`)
-# A training program must find every matrix, move it to a GPU, save and load
-# it.
+# A training program must find each matrix, move it to a GPU, save and load it.
 
 # %% [markdown]
 # ### The `nn.Module` Class
@@ -1065,8 +1048,7 @@ for shelf in (layers, nn.ModuleList(layers)):
 # %% [markdown]
 # ### Implementing the `forward` method
 # `forward` takes a batch and returns the output. You never call it yourself:
-# call the module, `model(x)`, which runs `forward` and whatever else is
-# attached to the module.
+# call the module, `model(x)`, which runs `forward` and whatever is attached.
 
 # %%
 class SimpleMLP(nn.Module):
@@ -1141,6 +1123,8 @@ class MLP(nn.Module):
     probability of dropping a hidden unit, from 0 up to 1. Shapes: (batch_size,
     in_features) in, (batch_size, out_features) out, without an activation at
     the end. Raises what check_layers raises.
+    >>> MLP(2, [64, 32], 3)(torch.zeros(5, 2)).shape
+    torch.Size([5, 3])
     """
 
     def __init__(self, in_features, hidden_sizes, out_features,
@@ -1180,13 +1164,11 @@ print("eval(): ", *[f"{model(point).item():.4f}" for _ in range(4)])
 # changes what layers compute, the second stops the memory for slopes.
 #
 # **How to choose.** For layers one after another write `nn.Sequential`, for
-# anything else a class with `forward`: branches, layers used twice,
-# conditions.
+# anything else a class with `forward`: branches, conditions.
 
 # %% [markdown]
 # ### Exercise 5
-# Count the parameters of `MLP(10, [20, 30], 5)` on paper, then check with
-# `numel`.
+# Count the parameters of `MLP(10, [20, 30], 5)` on paper, then by `numel`.
 
 # %% [markdown]
 # ## 6. Loss Functions: Measuring Model Error
@@ -1373,8 +1355,8 @@ for loss in (-(y * torch.log(p) + (1 - y) * torch.log(1 - p)).mean(),
 # | a class | categorical | softmax of its logit | cross-entropy |
 #
 # Normal is the bell curve, with its density for $p$, probability per unit. The
-# divisors add constants, which have no slope. For errors of another shape the
-# MSE still finds the mean.
+# divisors add constants, which have no slope. For others the MSE still finds
+# the mean.
 
 # %%
 torch.manual_seed(6)
@@ -1415,8 +1397,8 @@ for row in zip(p, *slopes):
 
 # %% [markdown]
 # ## 7. Optimizers: How Neural Networks Learn
-# A loss says how wrong the network is. Which way, and how far, should each
-# weight move?
+# A loss says how wrong the network is. Which way must each weight go, and how
+# far?
 
 # %% [markdown]
 # ### Gradient Descent (Concept)
@@ -1427,8 +1409,8 @@ for row in zip(p, *slopes):
 #
 # Take a landscape over two weights, a ravine, gentle in one direction and
 # steep in the other: $\frac{1}{2}(w_1^2 + 20\, w_2^2)$. The numbers 1 and 20
-# are its **curvatures**: how fast the slope grows along each axis. Its lowest
-# point is at zero.
+# are its **curvatures**: how fast the slope grows along each axis. It is
+# lowest at 0.
 
 # %%
 def ravine(point, curvatures=(1.0, 20.0)):
@@ -1441,8 +1423,7 @@ def ravine(point, curvatures=(1.0, 20.0)):
     return 0.5 * (curvatures * point ** 2).sum(dim=-1)
 
 # %% [markdown]
-# How far is a step? Take 40 steps from one place, with one learning rate after
-# the other.
+# How far is a step? Take 40 steps from one place, with three learning rates.
 
 # %%
 start = torch.tensor([-9.0, 1.5])
@@ -1471,8 +1452,7 @@ show(draw_ravine(shown, title="learning rate {}"), "07_learning_rates")
 # thousand people, not everyone. **Stochastic gradient descent** uses a random
 # **mini-batch** of samples for each step. Its gradient is a noisy estimate of
 # the full one. Errors of both signs partly cancel: four times the batch halves
-# the noise, and costs four times the arithmetic. Rough steps are cheap, so you
-# can afford many.
+# the noise, and costs four times the arithmetic. So rough steps are cheap.
 
 # %% [markdown]
 # ### SGD with Momentum
@@ -1506,7 +1486,7 @@ def sgd_step(parameter, velocity, learning_rate, momentum=0.0):
 # **Adam** gives each parameter its own step size. It keeps a running mean $m$
 # of the gradient and $s$ of its square, and divides one by the root of the
 # other: a parameter whose slopes are always a thousand times larger takes
-# steps of the same length.
+# equal steps.
 #
 # $$m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad
 # s \leftarrow \beta_2 s + (1 - \beta_2)\, g^2$$
@@ -1551,8 +1531,7 @@ for learning_rate, path in paths.items():
 # In PyTorch an **optimizer** is an object that holds the parameters. `step()`
 # applies its rule to each, and `zero_grad()` clears their slopes, since
 # `backward()` adds to what is there. Run three on the ravine. (`sgd_step` must
-# land where PyTorch's momentum does.) How far does Adam's first step go, if
-# one slope is larger?
+# land where PyTorch's momentum does.) How far does Adam's first step go?
 
 # %%
 rules = {"SGD": lambda p: torch.optim.SGD(p, lr=0.095),
@@ -1634,7 +1613,7 @@ def adam_step(parameter, mean, mean_square, step, learning_rate=0.001,
 # to the loss (**L2**), and so $\lambda w$ to the slope $g$. Not for Adam,
 # which divides the whole slope by its usual size; `AdamW` shrinks apart from
 # that. Two weights start at 1. Their slopes, one large and one as tiny as
-# $\epsilon$, change sign each step, so only the decay should matter. What is
+# $\epsilon$, change sign each step, so only the decay should count. What is
 # left?
 
 # %%
@@ -1659,8 +1638,7 @@ for name in ("Adam", "AdamW"):
 # ### Exercise 7
 # With momentum $\mu$ the limit of the learning rate becomes
 # $2 (1 + \mu) / \mathrm{curvature}$. Compute it for the ravine and
-# $\mu = 0.8$, then take 300 steps with `sgd_step` just below and just above
-# it.
+# $\mu = 0.8$, then take 300 steps with `sgd_step` just below it and above.
 
 # %% [markdown]
 # ## 8. The Training Loop: Forward and Backward Propagation
@@ -1733,12 +1711,10 @@ show(fig, "08_backpropagation")
 # %% [markdown]
 # Read the values above the names from left to right, and the slopes below
 # them, in italics, from right to left. Each slope is the one at the tip of its
-# arrow, times how fast the tip changes with the tail. (Nobody moves `x`, so it
-# needs none.)
+# arrow, times how fast the tip changes with the tail. (`x` is never moved.)
 #
 # Is it true? Ask a witness that knows no calculus: move `w1` from 3 to 3.001
-# and see how far the loss moves. Then ask PyTorch, with the same numbers in
-# two linear layers.
+# and see how far the loss moves. Then ask PyTorch, with two linear layers.
 
 # %%
 nudged = (w2 * max(0.0, w1 * x + 0.001 * x + b1) + b2 - target) ** 2
@@ -1751,7 +1727,7 @@ with torch.no_grad():
 nn.MSELoss()(network(X), y).backward()
 slopes = [parameter.grad.item() for parameter in network.parameters()]
 print("Slopes of w1, b1, w2 and b2, by PyTorch:", slopes)
-assert slopes == [d_w1, d_b1, d_w2, d_b2], "yours must be the same"
+assert slopes == [d_w1, d_b1, d_w2, d_b2], f"yours must be the same: {slopes}"
 
 # %% [markdown]
 # The nudge costs a forward pass for each weight; backpropagation gets all
@@ -1853,6 +1829,9 @@ class TensorBatches:
     of every tensor, the last batch perhaps smaller, or left out with
     drop_last=True. With shuffle=True each pass has a new order, the same for
     all the tensors. Raises what check_tensors raises.
+    >>> X, y = torch.zeros(5, 2), torch.zeros(5)
+    >>> [len(rows) for rows, targets in TensorBatches(X, y, batch_size=2)]
+    [2, 2, 1]
     """
 
     def __init__(self, *tensors, batch_size, shuffle=False, drop_last=False):
@@ -1883,13 +1862,14 @@ batches = TensorBatches(10 * numbers, numbers, batch_size=4, shuffle=True)
 for epoch in (1, 2):
     rows, targets = (torch.cat(parts) for parts in zip(*batches))
     print(f"Epoch {epoch}:", targets.tolist())
-    assert rows.equal(10 * targets) and targets.sort()[0].equal(numbers), rows
+    assert rows.equal(10 * targets) and targets.sort()[0].equal(numbers), (
+        f"each number must come once, with its row: {rows}, {targets}")
 
 # %% [markdown]
 # ### Deeper: Backpropagation for a Whole Batch
 # For several units and samples the same lines become matrix products:
-# `d_outputs.T @ hidden` is `d_output * hidden` for each sample and unit, added
-# up over the batch.
+# `d_outputs.T @ hidden` is `d_output * hidden` for each sample and unit,
+# summed.
 
 # %%
 torch.manual_seed(3)
@@ -1903,7 +1883,7 @@ d_W2, d_b2 = d_outputs.T @ hidden, d_outputs.sum(dim=0)  # (1, 4) @ (4, 3)
 d_hidden = d_outputs @ W2  # (4, 1) @ (1, 3)
 d_totals = d_hidden * (totals > 0)
 d_W1, d_b1 = d_totals.T @ X, d_totals.sum(dim=0)  # (3, 4) @ (4, 2)
-assert 0 < (totals > 0).sum() < 12, "some units must be on and some off"
+assert 0 < (totals > 0).sum() < 12, f"some must be on, some off: {totals}"
 nn.MSELoss()(network(X), targets).backward()
 for parameter, ours in zip(network.parameters(), [d_W1, d_b1, d_W2, d_b2]):
     torch.testing.assert_close(parameter.grad, ours)
@@ -1962,13 +1942,13 @@ error = w2 * (w1 * Value(2.0) + b1) + b2 + Value(-9.0)
 (error * error).backward()
 slopes = [w1.grad, b1.grad, w2.grad, b2.grad]
 print("Slopes of w1, b1, w2 and b2:", *slopes)
-assert slopes == [8, 4, 10, 2], f"not 8, 4, 10 and 2: {slopes}"
+assert slopes == [8, 4, 10, 2], f"must be 8, 4, 10 and 2: {slopes}"
 
 # %% [markdown]
 # `error` is used twice, and the slopes of its two arrows add up. So the order
 # matters, as with a courier who leaves before the last letter is in. Below,
 # `d` is $2a \cdot 3a$, with slope $12a$, and `c` and `d` use `b`. What if `b`
-# passes on before `c` does?
+# passes on first?
 
 # %%
 a = Value(1.0)
@@ -1978,7 +1958,7 @@ d = b * c
 for first, order, slope in [("c", [d, c, b, a], 12), ("b", [d, b, c, a], 8)]:
     d.backward(order)
     print(f"After d, {first} passes on first: slope of a {a.grad}")
-    assert a.grad == slope, f"{first} first: {a.grad}, not {slope}"
+    assert a.grad == slope, f"{first} first: must be {slope}: {a.grad}"
 
 # %% [markdown]
 # In the second order `c` passes its slope to `b` too late. So a value must
@@ -2016,7 +1996,8 @@ for step in range(40):
     for value in itertools.chain(*units):
         value.data -= 0.05 * value.grad
 print("XOR, by your engine:", *[f"{answer:.2f}" for answer in answers])
-assert [n > 0 for n in answers] == [False, True, True, False], answers
+assert [n > 0 for n in answers] == [False, True, True, False], (
+    f"only the two in the middle must be above 0: {answers}")
 
 # %% [markdown]
 # ### Deeper: What Each Part Is For
@@ -2071,8 +2052,8 @@ for part in ("nothing", "zero_grad()", "step()", "shuffling", "scaling",
     print(f"left out: {part:<12} last loss {loss:>6}, accuracy",
           f"{means[part][1]:.3f}")
     assert part in ("nothing", "eval()") or (
-        means[part][0] > means["nothing"][0]), (part, means[part])
-assert means["eval()"][1] < means["nothing"][1], means["eval()"]
+        means[part][0] > means["nothing"][0]), f"{part} must matter: {means}"
+assert means["eval()"][1] < means["nothing"][1], f"must be worse: {means}"
 
 # %% [markdown]
 # Without `step()` the loss stays. Without `zero_grad()` old gradients keep
@@ -2086,8 +2067,7 @@ assert means["eval()"][1] < means["nothing"][1], means["eval()"]
 # Suppose all weights and biases start equal. Then all hidden units compute the
 # same value, get the same slope and take the same step. So they stay equal
 # (rounding aside), and sixteen units do the work of one. Break this
-# **symmetry** by one per cent. Will you see a difference after 60 steps? After
-# 600?
+# **symmetry** by one per cent. Will it show after 60 steps? After 600?
 
 # %%
 errors = {}
@@ -2109,13 +2089,12 @@ for noise in (0.0, 0.01):
             weights = network.layers[0].weight
             print(f"broken by {noise:.0%}, step {step}: error {loss:.3f},",
                   f"first weights {weights.min():.2f} to {weights.max():.2f}")
-assert 0.99 < errors[0.0, 60] / errors[0.01, 60] < 1.01, errors
-assert errors[0.0, 600] > 1.2 * errors[0.01, 600], errors
+assert 0.99 < errors[0.0, 60] / errors[0.01, 60] < 1.01, f"alike: {errors}"
+assert errors[0.0, 600] > 1.2 * errors[0.01, 600], f"must part: {errors}"
 
 # %% [markdown]
 # After 60 steps the errors are still alike. But small differences change the
-# slopes, which make them larger: in the long run the units part, and share the
-# work.
+# slopes, which make them larger: in time the units part, and share the work.
 
 # %% [markdown]
 # ### Deeper: What Mends a Deep Network
@@ -2162,7 +2141,7 @@ for mend in ("no mend", "Kaiming weights", "BatchNorm", "residual"):
         loss.backward()
         optimizer.step()
     print(f"{mend}: loss {loss.item():.3f} after 30 steps")
-    assert (loss > 0.6) == (mend == "no mend"), (mend, loss.item())
+    assert (loss > 0.6) == (mend == "no mend"), f"{mend} must end: {loss}"
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 3.6))
@@ -2177,8 +2156,7 @@ show(fig, "08_mends")
 # %% [markdown]
 # The black line stays at $\log 2 = 0.693$, one half for every point, through
 # these 30 steps. Each of the three lets the same layers learn; which ends
-# first changes with the seed. (A residual connection may start high: each
-# layer adds to the sizes.)
+# first changes with the seed. (Residuals may start high: each layer adds.)
 
 # %% [markdown]
 # ### Deeper: XOR, Trained
@@ -2209,7 +2187,7 @@ for units in (2, 4, 8):
     rest = sorted({round(loss, 2) for loss in losses[~right].tolist()})
     print(f"{units} hidden units: {found[-1]} of 200 find XOR; others: loss",
           *rest)
-assert 0 < found[0] < 100 < found[1] < found[2], f"of 200: {found}"
+assert 0 < found[0] < 100 < found[1] < found[2], f"must grow: {found}"
 
 # %% [markdown]
 # Two units are enough to *have* the weights, and seldom to *find* them. The
@@ -2228,8 +2206,7 @@ assert 0 < found[0] < 100 < found[1] < found[2], f"of 200: {found}"
 
 # %% [markdown]
 # ## 9. Building and Training Your First Neural Network in PyTorch
-# You have all the parts. Put them together. How do you know that the network
-# is good?
+# You have all the parts. Put them together. How do you know it is good?
 
 # %% [markdown]
 # ### Step 1: Prepare the Data (e.g., a simple synthetic dataset)
@@ -2249,6 +2226,9 @@ def split_in_three(X, y, random_state, stratify=None):
     (X_train, X_val, X_test), (y_train, y_val, y_test). Pass stratify=y for
     classes, to keep their proportions. Rows are dealt out at random: not for
     rows in order of time. Raises ValueError for lengths that differ.
+    >>> X_parts, y_parts = split_in_three([[0, 1]] * 10, [0, 1] * 5, 0)
+    >>> [part.shape for part in X_parts]
+    [(6, 2), (2, 2), (2, 2)]
     """
     X, y = (np.array(data) if isinstance(data, (list, tuple)) else data
             for data in (X, y))
@@ -2336,6 +2316,10 @@ def train_epoch(model, batches, loss_fn, optimizer):
     Needs check_loss. There must be batches, (inputs, targets) on the model's
     device. Returns the mean loss of the samples, taken while the weights
     move, for a loss that is a mean. Raises what check_loss raises.
+    >>> model, pair = nn.Linear(2, 1), (torch.ones(4, 2), torch.ones(4, 1))
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> train_epoch(model, [pair], nn.MSELoss(), optimizer) > 0
+    True
     """
     total, count = 0.0, 0
     for inputs, targets in batches:
@@ -2372,8 +2356,8 @@ with torch.no_grad():
 print(f"Validation accuracy: {right.float().mean().item():.3f}")
 
 # %% [markdown]
-# You have trained and judged a network. The rest of the section makes tools of
-# this for data of your own.
+# You have trained and judged a network. The rest makes tools of it, for your
+# data.
 
 # %% [markdown]
 # ### Tools: Tensors from Any Data
@@ -2427,6 +2411,8 @@ def to_tensors(arrays, device="cpu", dtype=torch.float32):
     become int64, and others float32. An array is copied; a tensor that fits
     is passed on. Raises TypeError for one array, not a list, in place of
     several, and what check_array raises.
+    >>> to_tensors([[[1, 2]], [0.5]])
+    [tensor([[1., 2.]]), tensor([0.5000])]
     """
     if hasattr(arrays, "shape"):
         raise TypeError("arrays must be a list of arrays: write "
@@ -2463,8 +2449,7 @@ def modes_kept(model):
 
 # %% [markdown]
 # The next cells are the table of Section 6 as code. Scroll past them to what
-# they say. The last is `check_batch`, the first thing to run on data of your
-# own.
+# they say. The last is `check_batch`, the first thing to run on your own data.
 
 # %%
 def check_classes(outputs, targets, loss_fn):
@@ -2532,6 +2517,9 @@ def check_targets(outputs, targets, loss_fn):
     samples first. A loss in none of the sets of names below, which belong to
     this function, must pair outputs and targets. Raises TypeError for a
     wrong type, ValueError for a wrong shape or value.
+    >>> check_targets(torch.zeros(3, 1), torch.ones(3, 1), nn.MSELoss)
+    Traceback (most recent call last):
+    TypeError: the loss is a class: write MSELoss()
     """
     if isinstance(loss_fn, type):
         raise TypeError(f"the loss is a class: write {loss_fn.__name__}()")
@@ -2589,6 +2577,8 @@ def check_batch(model, inputs, targets, loss_fn):
     does, samples first. Runs the model in eval mode, without gradients, and
     warns if its outputs look like probabilities where the loss takes logits.
     Raises TypeError for a wrong type, ValueError for a wrong shape or value.
+    >>> X, y = torch.zeros(3, 2), torch.ones(3, 1)
+    >>> check_batch(nn.Linear(2, 1), X, y, nn.BCEWithLogitsLoss())
     """
     with modes_kept(model), torch.no_grad():
         model.eval()
@@ -2682,7 +2672,8 @@ for mistake, factor, end in cases:
     missing = sum(p.grad is None for p in model.parameters())
     print(f"{mistake:<19} first {first:>5.2f}, last {loss.item():.2f}, "
           f"zeroed {zeroed:.2f}, without gradient {missing}")
-assert loss < 0.2 < 0.6 < zeroed and not missing, (loss, zeroed, missing)
+assert loss < 0.2 < 0.6 < zeroed and not missing, (
+    f"a healthy network must learn, from inputs: {loss}, {zeroed}, {missing}")
 
 # %% [markdown]
 # Unscaled features make a fresh network far too sure. Lost inputs leave one
@@ -2693,8 +2684,7 @@ assert loss < 0.2 < 0.6 < zeroed and not missing, (loss, zeroed, missing)
 # %% [markdown]
 # ### Tools: `fit`, `evaluate` and `predict`
 # Now the whole loop as one function. One more check hands out the batches on
-# the device (`yield` hands out one pair, and waits until the loop asks for the
-# next):
+# the device (`yield` hands out one pair, and waits until the loop asks again):
 
 # %%
 def check_pairs(batches, device, name):
@@ -2733,6 +2723,8 @@ def evaluate(model, val_batches, loss_fn, device="cpu"):
     Needs modes_kept, check_model, check_pairs, check_targets, check_classes
     and check_pairing. Holds all outputs; if their shapes differ, it is their
     mean.
+    >>> evaluate(nn.ReLU(), [([[0.0]], [[1.0]])], nn.MSELoss())
+    1.0
     """
     with modes_kept(model), torch.no_grad():
         model.eval()
@@ -2753,8 +2745,7 @@ def evaluate(model, val_batches, loss_fn, device="cpu"):
 # - the first batch is checked;
 # - the best weights are kept, those with the lowest validation loss. The
 #   weights at the start count too, so a second `fit` cannot raise that loss;
-# - **early stopping**: `patience=n` ends the training when n epochs in a row
-#   brought no new best;
+# - **early stopping**: `patience=n` stops after n epochs without a new best;
 # - a loss that is not finite is an error that says where to look.
 
 # %%
@@ -2797,6 +2788,11 @@ def fit(model, train_batches, val_batches, loss_fn, optimizer, num_epochs,
     eval() stays so in a model in train mode. Returns a number per epoch:
     {"train_loss": [...], "val_loss": [...]}. Raises what the checks raise;
     the model keeps its best weights then too, and when you interrupt it.
+    >>> model, batches = nn.Linear(1, 1), [([[0.0]], [[1.0]])]
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> history = fit(model, batches, batches, nn.MSELoss(), optimizer, 3)
+    >>> len(history["val_loss"])
+    3
     """
     history = {"train_loss": [], "val_loss": []}
     best_epoch, best_loss, best_weights = 0, math.inf, None
@@ -2842,6 +2838,8 @@ def predict(model, inputs, device="cpu", batch_size=1024):
     (num_samples, ...) as the model takes them; the outputs as it gives them.
     An array, a list, a data frame or a tensor of decimals becomes the model's
     dtype; a tensor of whole numbers goes in as it is. Runs in eval mode.
+    >>> predict(nn.ReLU(), [[-1, 2]])
+    tensor([[0., 2.]])
     """
     with modes_kept(model), torch.no_grad():
         model.eval()
@@ -2872,13 +2870,7 @@ for name, model in models.items():
                           device, log_every=10, patience=10)
 
 # %% [markdown]
-# If the loss becomes NaN, look in this order: too large a learning rate,
-# features that are not scaled, NaN or infinity in the data (the check sees the
-# first batch only), a loss of your own that takes the logarithm of 0 or
-# divides by it.
-#
-# Choose by the validation set. Only then open the test set, for the model
-# chosen.
+# Choose by the validation set, and only then test the model chosen.
 
 # %%
 chosen = min(models, key=lambda name: min(histories[name]["val_loss"]))
@@ -2912,8 +2904,7 @@ def noisy_digits(random_state, device="cpu"):
 # %% [markdown]
 # Three networks train for 25 epochs: 2 hidden units and 128 on 400 digits, and
 # 128 on the first 100 of them. Sketch for each where its training and its
-# validation loss will go. (`fit` would go back to the best weights; this loop
-# keeps the last.)
+# validation loss will go. (`fit` keeps the best weights, this loop the last.)
 
 # %%
 images, labels = noisy_digits(random_state=22, device=device)
@@ -2950,15 +2941,14 @@ show(fig, "09_generalisation")
 # - Left, too small: two units cannot tell ten digits apart. Both lines stay
 #   high: **underfitting**. The cure is more units.
 # - Middle: the validation loss falls and levels off while the network learns
-#   what digits share. (At first the training loss is higher, since a fifth of
-#   its labels are wrong.)
+#   what digits share. (At first the training loss is higher: a fifth of its
+#   labels are wrong.)
 # - Right, too few digits: from the dot on it learns them by heart, errors and
 #   all. Training loss goes on towards 0; validation loss turns and rises.
 #
 # This is **overfitting**. The cures are more digits, or to stop at the dot.
 # With `patience=5`, `fit` repeats the run on the right, stops when five epochs
-# bring no new best, and goes back to the best. What is that worth on the test
-# set?
+# bring no new best, and goes back to the best. What is that worth in the test?
 
 # %%
 torch.manual_seed(4)
@@ -2980,8 +2970,7 @@ assert costs[0] < costs[1], f"wrong answers must cost more later: {costs}"
 # Look at the last numbers. Accuracy asks whether an answer is right, the loss
 # also how sure it is. A network that learns by heart grows surer, so each
 # wrong answer costs more. Here the wrong labels cost accuracy as well; with
-# right ones the accuracy all but holds, and the validation loss rises all the
-# same.
+# right ones the accuracy all but holds, and the loss rises all the same.
 
 # %% [markdown]
 # ### Your Own Data
@@ -3021,8 +3010,8 @@ X_parts = [np.where(np.isnan(part), medians, part) for part in X_parts]
 
 # %% [markdown]
 # Scale the targets too: a fresh network's outputs are near 0. Afterwards,
-# `inverse_transform` takes outputs back to the target's units. Compare with
-# the mean for everyone.
+# `inverse_transform` takes outputs back to the target's units. Compare: the
+# mean for everyone.
 
 # %%
 x_scaler, y_scaler = (StandardScaler().fit(p[0]) for p in (X_parts, y_parts))
@@ -3039,7 +3028,8 @@ for name, hidden_sizes in [("linear baseline", []), ("network", [16])]:
     errors[name] = np.abs(outputs - y_parts[1]).mean()
 for name, error in errors.items():
     print(f"{name}: off by {error:.1f} on the validation set")
-assert errors["network"] < 0.85 * errors["mean for everyone"], errors
+assert errors["network"] < 0.85 * errors["mean for everyone"], (
+    f"the network must beat the mean by 15 %: {errors}")
 
 # %% [markdown]
 # The network beats the mean by far. With the baseline it is nearly a tie:
@@ -3067,6 +3057,12 @@ def classify(path, rows):
     with one logit. rows (num_rows, in_features) is an array, a list or a data
     frame, in its own units, its columns in the order of training. Raises
     ValueError for rows of another width, for NaN and infinity.
+    >>> one = torch.ones(1)
+    >>> torch.save({"sizes": [1, [], 1], "activation": "ReLU", "mean": one,
+    ...             "weights": MLP(1, [], 1).state_dict(), "scale": one,
+    ...             "classes": ["no", "yes"]}, "one.pt")
+    >>> len(classify("one.pt", [[0.5]]))
+    1
     """
     knows = inspect.signature(torch.load).parameters  # since PyTorch 1.13
     options = {"weights_only": True} if "weights_only" in knows else {}
@@ -3098,7 +3094,8 @@ with tempfile.TemporaryDirectory() as folder:
     found = classify(path, rows)
 for row, (name, p) in zip(rows, found):
     print(f"{row}: {name}; probability of the lower one {p:.3f}")
-assert [name for name, _ in found] == ["upper moon", "lower moon"], found
+assert [name for name, _ in found] == ["upper moon", "lower moon"], (
+    f"the first point must be on the upper moon: {found}")
 logits = predict(models["network"], scaler.transform(rows), device)
 torch.testing.assert_close(torch.tensor([p for _, p in found]),
                            torch.sigmoid(logits).flatten())
@@ -3254,8 +3251,8 @@ for name, pos_weight in [("plain", None), ("weighted", weight)]:
 
 # %% [markdown]
 # Judge by the **confusion matrix**: in a row of its own, a rare class cannot
-# hide. And try the plain network with another **threshold**: alarm above 0.05,
-# the share of the ill.
+# hide. And try the plain network with another **threshold**: 0.05, the share
+# of the ill.
 
 # %%
 ill = y_val.cpu() == 1
@@ -3268,7 +3265,8 @@ for name, alarm in [("all healthy", torch.zeros_like(ill)),
     right = (spared + found) / len(ill)
     print(f"{name:<13}{found:>10}{missed:>8}{alarmed:>20}{spared:>8}",
           f"{right:>9.3f}")
-assert found + missed == ill.sum() and right < 0.95, (found, missed, right)
+assert found + missed == ill.sum() and right < 0.95, (
+    f"more alarms must cost accuracy: {right}; ill: {found} + {missed}")
 
 # %% [markdown]
 # Weight and threshold find most of the ill (high **recall**), and most of
@@ -3276,7 +3274,7 @@ assert found + missed == ill.sum() and right < 0.95, (found, missed, right)
 # the program that finds nobody. Why are they alike? The **odds** of $p$ are
 # $p / (1 - p)$, here 1 to 19. The weight multiplies them by 19, so 0.05
 # becomes 0.5, and adds $\log 19$ to their logarithm, the logit. Which rows are
-# roughly true below?
+# true?
 
 # %%
 logits["weighted, odds / 19"] = logits["weighted"] - math.log(19)
@@ -3285,7 +3283,8 @@ for name, values in logits.items():
     says, true = p[p > 0.5].mean(), ill[p > 0.5].float().mean()
     print(f"{name:<20}mean p {p.mean():.3f}; where p > 0.5: mean p",
           f"{says:.2f}, share of ill {true:.2f}")
-    assert (abs(p.mean() - 0.05) < 0.02) == (name != "weighted"), p.mean()
+    assert (abs(p.mean() - 0.05) < 0.02) == (name != "weighted"), (
+        f"{name}: the mean must be near 0.05, but if weighted: {p.mean()}")
 
 # %% [markdown]
 # If anybody reads the probabilities, move the threshold, or divide the odds by
@@ -3337,8 +3336,10 @@ print("Test accuracy: boosting    linear   network")
 for name, scores in results.items():
     boosting, linear, network = np.mean(scores, axis=0)
     print(f"{name:<13}{boosting:>10.3f}{linear:>10.3f}{network:>10.3f}")
-    assert (network - linear > 0.03) == (name != "tumours"), results
-    assert network - max(linear, boosting) < 0.03, results
+    assert (network - linear > 0.03) == (name != "tumours"), (
+        f"{name}: only off the tumours must the network beat linear: {scores}")
+    assert network - max(linear, boosting) < 0.03, (
+        f"{name}: a rival must keep up: {scores}")
 
 # %% [markdown]
 # The linear model loses where the border is curved, and on raw pixels. On the
@@ -3346,8 +3347,8 @@ for name, scores in results.items():
 # the others boosting keeps up with the network, unscaled. Nobody was tuned:
 # give all the same care before you judge. So on a table run both rivals first,
 # and keep a network only if the validation set says that it earns its place.
-# Its home is where data is plentiful and nobody can name the features:
-# photographs, speech, text.
+# Its home is where data is plentiful and nobody can name the features: photos,
+# speech, text.
 
 # %% [markdown]
 # ### Exercise 9
@@ -3421,8 +3422,7 @@ torch.testing.assert_close(slopes, torch.sigmoid(z) * (1 - torch.sigmoid(z)))
 # %% [markdown]
 # **Solution 4.** Without ReLU the hidden units are $x_1 + x_2$ and
 # $x_1 + x_2 - 1$, so the output is
-# $(x_1 + x_2) - 2 (x_1 + x_2 - 1) = 2 - (x_1 + x_2)$: a linear function, so no
-# XOR.
+# $(x_1 + x_2) - 2 (x_1 + x_2 - 1) = 2 - (x_1 + x_2)$: linear, so no XOR.
 #
 # **Solution 5.** Each layer has `(inputs + 1) * outputs` parameters, one
 # weight for each input and one bias:
@@ -3431,8 +3431,8 @@ torch.testing.assert_close(slopes, torch.sigmoid(z) * (1 - torch.sigmoid(z)))
 # **Solution 6.** The slope of the MSE is zero where the errors cancel, at the
 # mean, 26.5. The slope of the L1 loss is the number of targets below the
 # prediction minus the number above, divided by four: zero between 2 and 3, the
-# median. With 4 in place of 100, only the first changes: L1 shrugs off a wild
-# value.
+# median. With 4 in place of 100, only the first changes: L1 ignores a wild
+# one.
 
 # %%
 hidden = corners @ torch.ones(2, 2) + torch.tensor([0.0, -1.0])

@@ -8,6 +8,7 @@ from collections import namedtuple
 import build_notebook
 import nbformat
 import pytest
+import walk
 
 Run = namedtuple("Run", "returncode stdout stderr figures folder")
 # The tests run side by side: one thread each, or they wait for each other.
@@ -43,6 +44,17 @@ def run_python(arguments, folder, **changes):
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300)
     return Run(process.returncode, process.stdout.decode("utf-8"),
                process.stderr.decode("utf-8"), figures_in(folder), folder)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--shifts", type=int, default=3, help="how many times "
+                     "all seeds of the tutorial are moved (default: 3)")
+
+
+@pytest.fixture(scope="session")
+def tour():
+    """One walk through the tutorial, in this process."""
+    return walk.Walk()
 
 
 @pytest.fixture(scope="session")

@@ -26,9 +26,13 @@ def code_cells(text):
 Part = namedtuple("Part", "section title cells")
 
 
-def parts_of(text):
-    """Return the parts of a percent script, in order."""
-    parts, section = [], None
+def parts_of(text, with_sections=False):
+    """Return the parts of a percent script, in order.
+
+    With sections, what stands directly below a "##" heading is a part too,
+    and so is the front.
+    """
+    parts, section = [Part(None, "", [])], None
     for head, source in zip(*[iter(re.split(
             r"(?m)^(# %%.*)$", text)[1:])] * 2):
         kind = "markdown" if "[markdown]" in head else "code"
@@ -37,12 +41,12 @@ def parts_of(text):
         if kind == "markdown" and heading and heading.group(1) == "##":
             number = re.match(r"\d+", heading.group(2))
             section = number.group() if number else None
-            parts.append(Part(section, "", []))
+            title = heading.group(2) if with_sections else ""
+            parts.append(Part(section, title, []))
         elif kind == "markdown" and heading:
             parts.append(Part(section, heading.group(2), []))
-        if parts:
-            parts[-1].cells.append((kind, source))
-    return [part for part in parts if part.title]
+        parts[-1].cells.append((kind, source))
+    return [part for part in parts if part.title or with_sections]
 
 
 def is_definition_cell(source):
