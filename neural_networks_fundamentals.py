@@ -544,7 +544,7 @@ assert abs(w - 5 * 0.8 ** 4) < 1e-12, f"each step must keep 0.8 of w: {w}"
 # %%
 fig, ax = plt.subplots(figsize=(7, 3.2))
 valley, dots = torch.linspace(-1, 6, 100), 5 * 0.8 ** torch.arange(5)
-ax.plot(valley, valley ** 2, color="0.6", label="$w^2$")
+ax.plot(valley, valley ** 2, color="0.6", label="height")
 ax.plot(dots, dots ** 2, "o-", label="steps")
 ax.plot([4, 6], [15, 35], label="slope 10, at w = 5")
 ax.set(title="Walking down a valley", xlabel="w", ylabel="height")
@@ -817,6 +817,7 @@ styles = iter(["C0-", "C1--", "k--", "C2-.", "C3:", "k-"])
 for name, values in sizes.items():
     ax.semilogy(range(1, 51), values, next(styles), label=name)
 ax.set(title="Gradients through 50 layers", xlabel="layer", ylabel="last = 1")
+ax.yaxis.set_major_formatter("{x:.0e}")
 ax.legend(title="activation, gain", bbox_to_anchor=(1, 0.8))
 fig.subplots_adjust(right=0.77)
 show(fig, "03_initial_weights")
@@ -1781,9 +1782,9 @@ y = torch.tensor(y, dtype=torch.float32).reshape(-1, 1)
 torch.manual_seed(8)
 model = MLP(2, [32], 1)
 loss_fn = nn.BCEWithLogitsLoss()
-optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
 batches = DataLoader(TensorDataset(X, y), batch_size=50, shuffle=True)
-for epoch in range(1, 41):
+for epoch in range(1, 21):
     total = 0.0
     for inputs, targets in batches:
         optimizer.zero_grad()                   # clear
@@ -1791,7 +1792,7 @@ for epoch in range(1, 41):
         loss.backward()                         # backward
         optimizer.step()                        # step
         total += loss.item() / len(batches)
-    if epoch % 10 == 0:
+    if epoch % 5 == 0:
         print(f"epoch {epoch}: mean loss {total:.4f}")
 assert total < 0.2, f"the loss must fall well below log 2 = 0.69: {total}"
 
@@ -2003,7 +2004,7 @@ assert [n > 0 for n in answers] == [False, True, True, False], (
 # ### Deeper: What Each Part Is For
 # Which parts of a training program can be left out? This function leaves one
 # out. The data is awkward on purpose: sorted by class, and its second feature
-# multiplied by ten. **Scaling** (Section 9) undoes that.
+# multiplied by ten. Scaling (Section 9) undoes that.
 
 # %%
 def left_out(part, seed):
@@ -2024,7 +2025,7 @@ def left_out(part, seed):
                             shuffle=part != "shuffling")
     model, loss_fn = MLP(2, [32], 2, dropout=0.5), nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    for epoch in range(8):
+    for epoch in range(5):
         total = 0.0
         for inputs, targets in batches:
             if part != "zero_grad()":
@@ -2113,15 +2114,15 @@ assert errors[0.0, 600] > 1.2 * errors[0.01, 600], f"must part: {errors}"
 # the variance (the mean squared distance from $m$) of one unit's sums over the
 # batch; BatchNorm then scales and shifts them by two numbers that it learns.
 # (In `eval()` it takes averages kept from training, which lag behind here.) A
-# residual connection carries $x$ past the layers $f$, and adds what they make
-# of it. Which losses will fall?
+# residual connection carries $x$ past layers $f$ and adds what they make of
+# it. Which losses fall?
 
 # %%
-X, y = datasets.make_moons(n_samples=200, noise=0.15, random_state=12)
+X, y = datasets.make_moons(n_samples=200, noise=0.15, random_state=21)
 X, y = torch.tensor(X).float(), torch.tensor(y).float().reshape(-1, 1)
 losses = {}
 for mend in ("no mend", "Kaiming weights", "BatchNorm", "residual"):
-    torch.manual_seed(12)
+    torch.manual_seed(21)
     norm = nn.BatchNorm1d if mend == "BatchNorm" else nn.Identity
     blocks = [nn.Sequential(norm(16), nn.ReLU(), nn.Linear(16, 16))
               for _ in range(20)]
@@ -2131,7 +2132,7 @@ for mend in ("no mend", "Kaiming weights", "BatchNorm", "residual"):
     model = nn.Sequential(nn.Linear(2, 16), *blocks, nn.Linear(16, 1))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.005)
     losses[mend] = []
-    for step in range(30):
+    for step in range(25):
         hidden = model[0](X)
         for block in blocks:
             hidden = block(hidden) + (hidden if mend == "residual" else 0)
@@ -2140,7 +2141,7 @@ for mend in ("no mend", "Kaiming weights", "BatchNorm", "residual"):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    print(f"{mend}: loss {loss.item():.3f} after 30 steps")
+    print(f"{mend}: loss {loss.item():.3f} after 25 steps")
     assert (loss > 0.6) == (mend == "no mend"), f"{mend} must end: {loss}"
 
 # %%
@@ -2155,7 +2156,7 @@ show(fig, "08_mends")
 
 # %% [markdown]
 # The black line stays at $\log 2 = 0.693$, one half for every point, through
-# these 30 steps. Each of the three lets the same layers learn; which ends
+# these 25 steps. Each of the three lets the same layers learn; which ends
 # first changes with the seed. (Residuals may start high: each layer adds.)
 
 # %% [markdown]
@@ -2171,11 +2172,11 @@ corners = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 targets = torch.tensor([[0.0], [1.0], [1.0], [0.0]]).repeat(1, 200)
 loss_fn, found = nn.BCEWithLogitsLoss(reduction="none"), []
 for units in (2, 4, 8):
-    torch.manual_seed(8)
+    torch.manual_seed(7)
     first, second = nn.Linear(2, 200 * units), nn.Linear(units, 200)
     optimizer = torch.optim.Adam(
-        [*first.parameters(), *second.parameters()], lr=0.05)
-    for step in range(200):
+        [*first.parameters(), *second.parameters()], lr=0.1)
+    for step in range(140):
         optimizer.zero_grad()
         hidden = torch.relu(first(corners)).reshape(4, 200, units)
         logits = (hidden * second.weight).sum(dim=2) + second.bias  # (4, 200)
@@ -2866,7 +2867,7 @@ histories = {}
 for name, model in models.items():
     print(f"Training the {name}")
     histories[name] = fit(model, train_batches, val_batches, loss_fn,
-                          torch.optim.Adam(model.parameters(), lr=0.02), 60,
+                          torch.optim.Adam(model.parameters(), lr=0.02), 40,
                           device, log_every=10, patience=10)
 
 # %% [markdown]
@@ -3118,8 +3119,8 @@ accuracies = []
 for seed in range(5):
     torch.manual_seed(seed)
     model = MLP(2, [32, 32], 1).to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
-    fit(model, train_batches, val_batches, loss_fn, optimizer, 15, device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+    fit(model, train_batches, val_batches, loss_fn, optimizer, 8, device)
     right = (predict(model, X_test, device) > 0) == (y_test.cpu() == 1)
     accuracies.append(right.float().mean().item())
 mean = np.mean(accuracies)
@@ -3130,10 +3131,10 @@ print(f"5 seeds: {mean:.3f}, from {min(accuracies):.3f} to",
 # %% [markdown]
 # ### Deeper: Remedies for Overfitting
 # What helps besides stopping early? Try each remedy alone, on the hundred
-# digits, all in one batch, trained past the turning point: **weight decay**,
-# which shrinks every weight a little at each step, by the learning rate times
-# the decay, so that only what many samples ask for stays large (`AdamW` is
-# Adam with it); dropout, from Section 5; fewer units; more digits. One of them
+# digits, all in one batch, trained past the turning point: weight decay, which
+# shrinks every weight a little at each step, by the learning rate times the
+# decay, so that only what many samples ask for stays large (`AdamW` is Adam
+# with it); dropout, from Section 5; fewer units; more digits. One of them
 # disappoints. Which? The last row is the linear baseline.
 
 # %%
@@ -3239,12 +3240,12 @@ X_train, X_val, _ = to_tensors(X_parts, device)
 y_train, y_val, _ = (t.reshape(-1, 1) for t in to_tensors(y_parts, device))
 weight = (y_train == 0).sum() / (y_train == 1).sum()
 print(f"{100 * y.mean():.0f} % positives, pos_weight {weight:.0f}")
-batches = TensorBatches(X_train, y_train, batch_size=200, shuffle=True)
+batches = TensorBatches(X_train, y_train, batch_size=500, shuffle=True)
 logits = {}
 for name, pos_weight in [("plain", None), ("weighted", weight)]:
     torch.manual_seed(9)
     model = MLP(2, [32], 1).to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
     fit(model, batches, [(X_val, y_val)],
         nn.BCEWithLogitsLoss(pos_weight=pos_weight), optimizer, 8, device)
     logits[name] = predict(model, X_val, device)
@@ -3318,7 +3319,7 @@ for (name, (X, y)), seed in itertools.product(tables.items(), (11, 21)):
     X_sets = to_tensors(map(scaler.transform, X_parts))
     y_sets = to_tensors(y_parts, dtype=torch.int64)
     batches = TensorBatches(X_sets[0], y_sets[0], batch_size=100, shuffle=True)
-    trees = GradientBoostingClassifier(n_estimators=30, learning_rate=0.3,
+    trees = GradientBoostingClassifier(n_estimators=20, learning_rate=0.3,
                                        max_features="sqrt", random_state=seed)
     trees.fit(X_parts[0], y_parts[0])
     scores = [trees.score(X_parts[2], y_parts[2])]

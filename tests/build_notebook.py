@@ -132,7 +132,8 @@ def link_sections(readme_text, script_text):
     """Return the README with its links into the script at the right lines.
 
     A link's text is the name of a definition in backquotes, or the beginning
-    of a heading; links to headings stand in the order of the script.
+    of a heading; links to headings stand in the order of the script, and may
+    begin anew after the last.
     """
     lines, place = script_text.splitlines(), [0]
 
@@ -142,8 +143,10 @@ def link_sections(readme_text, script_text):
             return next(number for number, line in enumerate(lines, start=1)
                         if name.match(line))
         heading = re.compile("# ###? (Deeper: )?" + re.escape(text))
-        place[0] = next(number for number, line in enumerate(lines, start=1)
-                        if number > place[0] and heading.match(line))
+        found = [number for number, line in enumerate(lines, start=1)
+                 if heading.match(line)]
+        place[0] = next((number for number in found if number >= place[0]),
+                        found[0])
         return place[0]
 
     return re.sub(
