@@ -2,7 +2,7 @@
 # # Neural Networks Fundamentals in PyTorch
 #
 # From one neuron, worked out on paper, to networks that you train, check, save
-# and reload yourself. You need Python and school algebra, no PyTorch.
+# and reload yourself. You need Python and school algebra; PyTorch is taught.
 #
 # It takes about 260 minutes with its nine exercises, in three evenings or so;
 # the first one ends after Section 2. Parts headed "Deeper" may be skipped:
@@ -176,8 +176,8 @@ print(f"Section 9 will train on this device: {device}")
 # ## First Look
 # Here is where you are going: a whole program that trains a network to tell
 # two half-moons of points apart. Run it, look at the numbers and the picture,
-# and don't worry about the lines. By the end of Section 8 you have written
-# each.
+# and don't worry about the lines. By the end of Section 8 you will know what
+# each is for.
 
 # %%
 X, y = datasets.make_moons(n_samples=300, noise=0.15, random_state=0)
@@ -244,7 +244,7 @@ show(draw_boundary(
 #
 # In PyTorch the numbers live in **tensors**, arrays with a `shape` (how many
 # entries along each dimension, `()` for a single number) and a `dtype` (mostly
-# `float32`, a decimal number in 32 bits). `item()` gives the number in a
+# `float32`, a number with decimals in 32 bits). `item()` gives the number in a
 # tensor of one entry. `nn.Linear` computes weighted sums. It starts with
 # random weights, so the cell puts yours in. (Read `torch.no_grad()` as "set by
 # hand" until Section 3. A name that ends in `_` changes a tensor in place.)
@@ -330,7 +330,7 @@ show(fig, "01_network")
 #
 # | Network | Suited to | Idea | In `torch.nn` |
 # |---|---|---|---|
-# | Fully connected (MLP) | tables | a unit reads all before it | `Linear` |
+# | Fully connected (MLP) | tables | a unit reads the layer before | `Linear` |
 # | Convolutional | images | one small filter, all places | `Conv2d` |
 # | Recurrent | sequences | a memory carried along | `RNN`, `LSTM` |
 # | Transformer | text | each item weighs all others | `Transformer` |
@@ -348,10 +348,10 @@ show(fig, "01_network")
 # ### Single-Layer Perceptron
 # Think of a doorkeeper who learns whom to let in. When he was right he changes
 # nothing, and when he was wrong he shifts his opinion towards the person
-# misjudged. Frank Rosenblatt's **perceptron** (1958) learns like that. It is
-# one neuron with a **step** activation, which answers 1 when the weighted sum
-# is at least 0, and 0 otherwise. It looks at one example at a time, in
-# **passes** over all of them:
+# misjudged. Frank Rosenblatt's **perceptron** learns like that. It is one
+# neuron with a **step** activation, which answers 1 when the weighted sum is
+# at least 0, and 0 otherwise. It looks at one example at a time, in **passes**
+# over all of them:
 #
 # $$w \leftarrow w + (y - \hat{y})\,x, \qquad
 # b \leftarrow b + (y - \hat{y})$$
@@ -364,8 +364,8 @@ show(fig, "01_network")
 # Try AND, which is 1 when both inputs are 1, on paper. All weights start at 0.
 # For (0, 0) the sum is 0, so the answer is 1, and wrong: $b$ becomes -1. For
 # (0, 1) and (1, 0) the sum is -1 and the answer 0, which is right. For (1, 1)
-# the answer is 0 too, and wrong: $w$ becomes (1, 1) and $b$ 0. Two mistakes in
-# a pass.
+# the answer is 0 too, and wrong: $w$ becomes (1, 1) and $b$ 0. That is 2
+# mistakes.
 
 # %%
 class Perceptron:
@@ -384,9 +384,7 @@ class Perceptron:
         return (X @ self.weights + self.bias >= 0).float()
 
     def fit(self, X, y, max_passes=100):
-        """Learn for max_passes or until one has no mistakes; return how
-        many each had.
-        """
+        """Learn for max_passes, or until one is clean; return their mistakes."""
         mistakes = []
         while len(mistakes) < max_passes and 0 not in mistakes:
             mistakes.append(0)
@@ -419,7 +417,7 @@ for gate, y in [("AND", [0.0, 0.0, 0.0, 1.0]), ("OR", [0.0, 1.0, 1.0, 1.0])]:
 
 # %%
 X, y = datasets.make_blobs(n_samples=100, centers=[[1.0, 2.0], [3.0, 3.0]],
-                           cluster_std=0.3, random_state=2)
+                           cluster_std=0.3, random_state=46)
 X, y = (torch.tensor(part, dtype=torch.float32) for part in (X, y))
 early, perceptron = Perceptron(in_features=2), Perceptron(in_features=2)
 early.fit(X, y, max_passes=1)
@@ -444,8 +442,8 @@ show(fig, "02_perceptron")
 # %% [markdown]
 # Each line is where the weighted sum is zero, $w_1 x_1 + w_2 x_2 + b = 0$: on
 # one side the neuron answers 1, on the other 0. Each correction looks at one
-# point only, and may make the line worse for others. In the next pass the
-# first wrong point moves the dotted line at once, so few mistakes follow.
+# point only, and may make the line worse for others. So a pass may make more
+# mistakes than the line before it, or after it, has.
 #
 # Now the case that breaks it. **XOR** ("exclusive or") is 1 when exactly one
 # of the two inputs is 1, like a lamp with two switches. How many mistakes will
@@ -484,10 +482,10 @@ for weight in (1.0, 1.1, 1.2):
 
 # %% [markdown]
 # So two layers solve XOR. But who finds their weights? Look at the three
-# lines: the weight moved, and the answers did not. A step is flat on both
-# sides: its **slope**, how fast the answer changes with the sum, is zero. So
-# nothing says which way to move a weight in the first layer, nor whether a
-# small move was for the better. Section 3 finds activations that have one.
+# lines: the first weights moved, and the answers did not. A step is flat on
+# both sides: its **slope**, how fast the answer changes with the sum, is zero.
+# So nothing says which way to move a weight in the first layer, nor whether a
+# small move was for the better. Section 3 finds activations that have a slope.
 
 # %% [markdown]
 # ### Exercise 2
@@ -629,13 +627,13 @@ def sigmoid(z):
 # $$\tanh(z) = \frac{e^{z} - e^{-z}}{e^{z} + e^{-z}}$$
 #
 # Multiply above and below by $e^{-z}$ and compare with the sigmoid:
-# $\tanh(z) = 2\,\sigma(2z) - 1$. It is a sigmoid, stretched, and as safe.
+# $\tanh(z) = 2\,\sigma(2z) - 1$. It is a sigmoid, stretched, and as stable.
 
 # %%
 def tanh(z):
     """Return the hyperbolic tangent of each entry. Needs sigmoid.
 
-    Accurate to about 0.0000001 in 32 bits, also near zero. Any shape.
+    Any shape. In 32 bits off by up to 0.0000002, near zero perhaps by all.
     """
     return 2 * sigmoid(2 * z) - 1
 
@@ -684,9 +682,10 @@ for f in (relu, leaky_relu, nn.functional.elu):
 # The step throws the weight (and the bias) so low that every sum is negative.
 # With ReLU the slope is now zero for all samples, so gradient descent moves
 # nothing any more: the unit is **dead**. Leaky ReLU's slope is negative, so
-# steps against it slowly pull the unit back. ELU's is next to nothing (the
-# number behind `e-` says how far the point moves to the left): it helps only
-# where sums are mildly negative. A smaller rate would have kept it alive.
+# steps against it slowly pull the unit back (to be thrown out again, at this
+# rate). ELU's is next to nothing (the number behind `e-` says how far the
+# point moves to the left): it helps only where sums are mildly negative. A far
+# smaller rate would have kept it alive.
 
 # %% [markdown]
 # ### Softmax (for output layers in classification)
@@ -716,8 +715,9 @@ logits = torch.tensor([[1.0, 2.0, 3.0], [1001.0, 1002.0, 1003.0]])
 exponentials = torch.exp(logits)
 print("As the formula stands:", exponentials[1] / exponentials[1].sum())
 print(f"Stable softmax:\n{softmax(logits, dim=1)}")
-torch.testing.assert_close(softmax(logits, 1), torch.softmax(logits, 1))
 for dim in (1, 0):
+    torch.testing.assert_close(softmax(100 * logits, dim),
+                               torch.softmax(100 * logits, dim))
     sums = softmax(logits, dim).sum(dim=1)
     print(f"dim={dim}: the rows sum to", sums)
 
@@ -747,8 +747,9 @@ pairs = [(sigmoid, torch.sigmoid), (tanh, torch.tanh), (relu, nn.ReLU()),
          (leaky_relu, nn.LeakyReLU())]
 for ours, theirs in pairs:
     slopes = gradient_of(ours, points)
-    torch.testing.assert_close(ours(points), theirs(points))
-    torch.testing.assert_close(slopes, gradient_of(theirs, points))
+    for mine, yours in [(ours(points), theirs(points)),
+                        (slopes, gradient_of(theirs, points))]:
+        torch.testing.assert_close(mine, yours, rtol=1e-5, atol=5e-7)
     print(f"{ours.__name__:<10} agrees; largest slope {slopes.max():.2f}")
 
 # %%
@@ -807,9 +808,9 @@ for name, activation, gain in [
     sizes[name] = [mean / means[-1] for mean in means]
     factor = sizes[name][0] ** (1 / 49)  # from layer 50 back to layer 1
     print(f"gain: {name:<17} factor {factor:.2f}, in all {sizes[name][0]:.0e}")
-    ratio = factor / ((gain or 3 ** -0.5) / 2 ** 0.5)  # to what we expect
-    assert activation is sigmoid or 0.9 < ratio < 1.1, (
-        f"{name}: the factor must be near gain / 1.41, not {factor}")
+    wanted = 1 if activation is sigmoid else (gain or 3 ** -0.5) / 2 ** 0.5
+    assert gain == 1 or 0.9 < factor / wanted < 1.1, (
+        f"{name}: the factor must be near {wanted}, not {factor}")
 
 # %%
 fig, ax = plt.subplots(figsize=(9, 3.4))
@@ -862,6 +863,7 @@ hidden = torch.relu(corners @ W1.T + b1)
 output = (hidden @ W2.T + b2).flatten()
 for x, h, value in zip(corners, hidden, output):
     print(f"inputs {x.tolist()} -> hidden {h.tolist()} -> output {value:.0f}")
+assert output.tolist() == [0, 1, 1, 0], f"must be XOR: {output}"
 
 # %% [markdown]
 # ### The Power of Hidden Layers: Universal Approximation Theorem (Concept)
@@ -922,14 +924,14 @@ show(fig, "04_universal")
 # %% [markdown]
 # The wide grey line is the target, each thin blue line is what one unit adds
 # (some leave the picture), and the dashed line is their sum: straight between
-# the knots, and on the curve at each. Past the last it goes on, and the sine
-# turns.
+# the knots, and on the curve at each. Past 6 it goes straight on, and the sine
+# turns back.
 #
 # The **universal approximation theorem** says it in general. Take any
 # continuous target (one without jumps) on a closed and bounded domain, such as
 # $0 \leq x \leq 6$, and any wanted accuracy. Some network with one hidden
-# layer reaches it (Cybenko and Hornik, 1989, for sigmoids; Leshno and others,
-# 1993, for ReLU).
+# layer reaches it (Cybenko; Hornik and others, both 1989, for sigmoids; Leshno
+# and others, 1993, for ReLU).
 #
 # It does not say how many units you need, nor that training will find the
 # weights. And outside the domain it promises nothing: trust a network at most
@@ -1007,10 +1009,10 @@ fig.subplots_adjust(left=0.05, bottom=0.2)
 show(fig, "04_folds")
 
 # %% [markdown]
-# Both have equally many weights and biases, yet for such a curve a layer more
-# is worth far more than a unit more. That is all it proves: the pieces are
-# copies of each other, while one layer bends where you like. And that a
-# network *can* fold does not mean that training finds the weights.
+# Both have equally many weights and biases, yet from six units on, for such a
+# curve, depth is worth far more. That is all it proves: the pieces are copies
+# of each other, while one layer bends where you like. And that a network *can*
+# fold does not mean that training finds the weights.
 
 # %% [markdown]
 # ### Exercise 4
@@ -1097,9 +1099,9 @@ def check_layers(in_features, hidden_sizes, out_features, activation):
     """Return the sizes of all layers, or raise an error.
 
     That is ValueError for a size that is not a whole number above 0, and
-    TypeError for an activation that does not return a new layer when called.
+    TypeError for an activation that does not return a layer when called.
     """
-    if isinstance(hidden_sizes, (int, np.integer)):
+    if np.ndim(hidden_sizes) == 0:
         hidden_sizes = [hidden_sizes]
     sizes = [in_features, *hidden_sizes, out_features]
     if not all(isinstance(size, (int, np.integer)) and size > 0
@@ -1123,7 +1125,7 @@ class MLP(nn.Module):
     or anything else that returns a new layer when called; dropout the
     probability of dropping a hidden unit, from 0 up to 1. Shapes: (batch_size,
     in_features) in, (batch_size, out_features) out, without an activation at
-    the end. Raises what check_layers raises.
+    the end. Raises what check_layers and nn.Dropout raise.
     >>> MLP(2, [64, 32], 3)(torch.zeros(5, 2)).shape
     torch.Size([5, 3])
     """
@@ -1356,8 +1358,8 @@ for loss in (-(y * torch.log(p) + (1 - y) * torch.log(1 - p)).mean(),
 # | a class | categorical | softmax of its logit | cross-entropy |
 #
 # Normal is the bell curve, with its density for $p$, probability per unit. The
-# divisors add constants, which have no slope. For others the MSE still finds
-# the mean.
+# divisors add constants, which have no slope. For errors of another shape the
+# MSE still finds the mean.
 
 # %%
 torch.manual_seed(6)
@@ -1398,8 +1400,7 @@ for row in zip(p, *slopes):
 
 # %% [markdown]
 # ## 7. Optimizers: How Neural Networks Learn
-# A loss says how wrong the network is. Which way must each weight go, and how
-# far?
+# A loss says how wrong the network is. Which way should each weight go?
 
 # %% [markdown]
 # ### Gradient Descent (Concept)
@@ -1614,8 +1615,7 @@ def adam_step(parameter, mean, mean_square, step, learning_rate=0.001,
 # to the loss (**L2**), and so $\lambda w$ to the slope $g$. Not for Adam,
 # which divides the whole slope by its usual size; `AdamW` shrinks apart from
 # that. Two weights start at 1. Their slopes, one large and one as tiny as
-# $\epsilon$, change sign each step, so only the decay should count. What is
-# left?
+# $\epsilon$, change sign each step, so only decay should count. What is left?
 
 # %%
 for name in ("Adam", "AdamW"):
@@ -1776,10 +1776,10 @@ for clear in (True, False, True):
 # first or last, as long as it is not between `backward()` and `step()`.)
 
 # %%
-X, y = datasets.make_moons(n_samples=300, noise=0.15, random_state=8)
+X, y = datasets.make_moons(n_samples=300, noise=0.15, random_state=1)
 X = torch.tensor(X, dtype=torch.float32)
 y = torch.tensor(y, dtype=torch.float32).reshape(-1, 1)
-torch.manual_seed(8)
+torch.manual_seed(1)
 model = MLP(2, [32], 1)
 loss_fn = nn.BCEWithLogitsLoss()
 optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
@@ -2118,11 +2118,11 @@ assert errors[0.0, 600] > 1.2 * errors[0.01, 600], f"must part: {errors}"
 # it. Which losses fall?
 
 # %%
-X, y = datasets.make_moons(n_samples=200, noise=0.15, random_state=21)
+X, y = datasets.make_moons(n_samples=200, noise=0.15, random_state=3)
 X, y = torch.tensor(X).float(), torch.tensor(y).float().reshape(-1, 1)
 losses = {}
 for mend in ("no mend", "Kaiming weights", "BatchNorm", "residual"):
-    torch.manual_seed(21)
+    torch.manual_seed(3)
     norm = nn.BatchNorm1d if mend == "BatchNorm" else nn.Identity
     blocks = [nn.Sequential(norm(16), nn.ReLU(), nn.Linear(16, 16))
               for _ in range(20)]
@@ -2252,7 +2252,7 @@ def split_in_three(X, y, random_state, stratify=None):
 # training), and `transform` applies.
 
 # %%
-X, y = datasets.make_moons(n_samples=1000, noise=0.25, random_state=9)
+X, y = datasets.make_moons(n_samples=1000, noise=0.25, random_state=6)
 X_parts, y_parts = split_in_three(X, y, random_state=7, stratify=y)
 scaler = StandardScaler().fit(X_parts[0])
 X_train, X_val, X_test = (
@@ -2357,8 +2357,7 @@ with torch.no_grad():
 print(f"Validation accuracy: {right.float().mean().item():.3f}")
 
 # %% [markdown]
-# You have trained and judged a network. The rest makes tools of it, for your
-# data.
+# You have trained and judged a network. The rest makes tools for your data.
 
 # %% [markdown]
 # ### Tools: Tensors from Any Data
@@ -3142,7 +3141,7 @@ remedies = {"128 units, no remedy": {}, "weight decay 2": {"decay": 2.0},
             "dropout 0.5": {"dropout": 0.5}, "16 units": {"sizes": [16]},
             "400 digits": {"number": 400}, "no hidden layer": {"sizes": []}}
 accuracies = {name: [] for name in remedies}
-for seed in range(12, 15):
+for seed in range(13, 16):
     images, labels = noisy_digits(seed, device)
     for name, remedy in remedies.items():
         torch.manual_seed(seed)
@@ -3432,8 +3431,7 @@ torch.testing.assert_close(slopes, torch.sigmoid(z) * (1 - torch.sigmoid(z)))
 # **Solution 6.** The slope of the MSE is zero where the errors cancel, at the
 # mean, 26.5. The slope of the L1 loss is the number of targets below the
 # prediction minus the number above, divided by four: zero between 2 and 3, the
-# median. With 4 in place of 100, only the first changes: L1 ignores a wild
-# one.
+# median. With 4 in place of 100, only the first changes: L1 shrugs it off.
 
 # %%
 hidden = corners @ torch.ones(2, 2) + torch.tensor([0.0, -1.0])

@@ -9,6 +9,7 @@ import contextlib
 import io
 import re
 
+import matplotlib.pyplot as plt
 import torch
 from definitions import SCRIPT, parts_of
 
@@ -85,7 +86,7 @@ class Walk:
             for part in parts_of(TEXT, with_sections=True):
                 for kind, source in part.cells:
                     if kind == "code":
-                        skip = "\nshow(" in source and not draw
+                        skip = not draw and re.search("(?m)^show\\(", source)
                         self.run(part.title, "" if skip else source, names)
         finally:
             torch.set_num_threads(threads)
@@ -98,8 +99,12 @@ class Walk:
         with contextlib.redirect_stdout(out):
             exec(compile(tree, title, "exec"), names)
         if "def show(" in source:
-            names["show"] = lambda fig, name: self.figures.update({name: fig})
+            names["show"] = self.keep
         self.shown.append((title, out.getvalue(), dict(names)))
+
+    def keep(self, fig, name):
+        self.figures[name] = fig
+        plt.close(fig)
 
     def cells(self, title):
         found = [cell for cell in self.shown if re.sub(
