@@ -495,7 +495,7 @@ for weight in (1.0, 1.1, 1.2):
 
 # %% [markdown]
 # ## 3. Activation Functions
-# Two layers need something between them that has a slope.
+# Layers need something between them that has a slope.
 
 # %% [markdown]
 # ### Purpose: Introducing Non-linearity
@@ -521,13 +521,13 @@ print(f"1.1 * 1.2 = {1.1 * 1.2:.2f}, and two layers equal one")
 
 # %% [markdown]
 # ### Walking Down a Slope
-# What is a slope good for? In fog on the side of a valley you cannot see the
-# bottom, but you feel the slope under your feet: step against it. Take the
-# valley $w^2$, whose bottom is at 0, and start at $w = 5$. If $w$ grows by a
-# little $h$, the valley grows by $(w + h)^2 - w^2 = 2wh + h^2$, which is
-# $2w + h$ times as much. As $h$ shrinks, that becomes the slope: $2w$, here
-# 10. Subtract a tenth of the slope: $5 - 0.1 \cdot 10 = 4$. That is **gradient
-# descent**, and the tenth is the **learning rate**.
+# In fog on the side of a valley you cannot see the bottom, but you feel the
+# slope under your feet: step against it. Take the valley $w^2$, whose bottom
+# is at 0, and start at $w = 5$. If $w$ grows by a little $h$, the valley grows
+# by $(w + h)^2 - w^2 = 2wh + h^2$, which is $2w + h$ times as much. As $h$
+# shrinks, that becomes the slope: $2w$, here 10. Subtract a tenth of it:
+# $5 - 0.1 \cdot 10 = 4$. That is **gradient descent**, and the tenth is the
+# **learning rate**.
 
 # %%
 w = 5.0
@@ -566,7 +566,7 @@ show(fig, "03_walk")
 #
 # For the slopes of a function at many points, add its values up: in
 # $a^2 + b^2 + c^2$ only the first term moves with $a$, so the sum's slope in
-# $a$ is $2a$, as for $a^2$ alone. The helper below does that, on a copy.
+# $a$ is $2a$, as for $a^2$ alone. The helper does that, on a copy.
 
 # %%
 def gradient_of(function, points):
@@ -640,8 +640,8 @@ def tanh(z):
 # ### ReLU (Rectified Linear Unit) and its variants (Leaky ReLU, ELU)
 # Sigmoid and tanh go flat far from 0, and slopes near zero teach little.
 # **ReLU** is $\max(0, z)$: it keeps positive numbers and replaces the others
-# by zero. It is cheap, and its slope is 1 wherever $z$ is positive. At its
-# corner, 0, PyTorch takes the slope as 0.
+# by zero. It is cheap, and its slope is 1 wherever $z$ is positive. (At 0
+# PyTorch takes 0.)
 #
 # Two variants keep a slope for negative sums. **Leaky ReLU** is
 # $\max(0.01 z, z)$. **ELU** bends smoothly towards $-\alpha$ ($\alpha$ is
@@ -664,8 +664,8 @@ def leaky_relu(z, negative_slope=0.01):
 # %% [markdown]
 # What are the variants for? Here is a unit that should return its input and
 # returns too much. Its **loss**, how wrong it is, is the mean of (output -
-# target) squared. Take one step of gradient descent, with a learning rate of
-# 2, far too large, and look at the slope after it.
+# target) squared. Take one step at a learning rate of 2, far too large, and
+# see the slope after it.
 
 # %%
 X = torch.tensor([0.5, 1.0, 1.5])
@@ -717,14 +717,12 @@ print(f"Stable softmax:\n{softmax(logits, dim=1)}")
 for dim in (1, 0):
     torch.testing.assert_close(softmax(100 * logits, dim),
                                torch.softmax(100 * logits, dim))
-    sums = softmax(logits, dim).sum(dim=1)
-    print(f"dim={dim}: the rows sum to", sums)
+    print(f"dim={dim}: the rows sum to", softmax(logits, dim).sum(dim=1))
 
 # %% [markdown]
-# The second row adds one number to each logit of the first, and only the
-# stable form survives it. The last line is the classic mistake: with `dim=0`
-# the samples of a batch compete with each other, and no error says so. Look at
-# the sums.
+# The second row adds a number to the logits of the first, and only the stable
+# form survives it. The last line is the classic mistake: with `dim=0` the
+# samples of a batch compete with each other, and no error says so.
 
 # %% [markdown]
 # ### Choosing an Activation Function
@@ -738,18 +736,16 @@ for dim in (1, 0):
 # %% [markdown]
 # ### PyTorch Implementation
 # PyTorch has them all, as functions such as `torch.tanh` and as layers such as
-# `nn.ReLU()`. Hold yours against its, values and slopes, from -200 to 200.
+# `nn.ReLU()`. Hold yours against its, values and slopes.
 
 # %%
 points = torch.cat([torch.arange(-200.0, 201.0), torch.randn(500)])
 pairs = [(sigmoid, torch.sigmoid), (tanh, torch.tanh), (relu, nn.ReLU()),
          (leaky_relu, nn.LeakyReLU())]
 for ours, theirs in pairs:
-    slopes = gradient_of(ours, points)
-    for mine, yours in [(ours(points), theirs(points)),
-                        (slopes, gradient_of(theirs, points))]:
-        torch.testing.assert_close(mine, yours, rtol=1e-5, atol=5e-7)
-    print(f"{ours.__name__:<10} agrees; largest slope {slopes.max():.2f}")
+    mine, yours = ([f(points), gradient_of(f, points)] for f in (ours, theirs))
+    torch.testing.assert_close(mine, yours, rtol=1e-5, atol=5e-7)
+    print(f"{ours.__name__:<10} agrees; largest slope {mine[1].max():.2f}")
 
 # %%
 fig, axes = plt.subplots(2, 3, figsize=(9, 5), sharex=True, sharey=True)
@@ -812,14 +808,13 @@ for name, activation, gain in [
         f"{name}: the factor must be near {wanted}, not {factor}")
 
 # %%
-fig, ax = plt.subplots(figsize=(9, 3.4))
+fig, ax = plt.subplots(figsize=(9, 3.4), gridspec_kw={"right": 0.77})
 styles = iter(["C0-", "C1--", "k--", "C2-.", "C3:", "k-"])
 for name, values in sizes.items():
     ax.semilogy(range(1, 51), values, next(styles), label=name)
 ax.set(title="Gradients through 50 layers", xlabel="layer", ylabel="last = 1")
 ax.yaxis.set_major_formatter("{x:.0e}")
 ax.legend(title="activation, gain", bbox_to_anchor=(1, 0.8))
-fig.subplots_adjust(right=0.77)
 show(fig, "03_initial_weights")
 
 # %% [markdown]
@@ -833,7 +828,7 @@ show(fig, "03_initial_weights")
 # The slope of $e^{-z}$ is $-e^{-z}$, and the slope of $1 / u$, where $u$
 # depends on $z$, is minus the slope of $u$, divided by $u^2$. From these, show
 # on paper that the slope of the sigmoid is $\sigma(z)(1 - \sigma(z))$. Then
-# check it against PyTorch at five points of your choice.
+# check it against PyTorch at five points.
 
 # %% [markdown]
 # ## 4. Multi-Layer Perceptrons (MLPs)
@@ -891,14 +886,14 @@ show(fig, "04_xor")
 # two triangles now share one place, and one line, $u_1 - 2 u_2 = 0.5$,
 # separates them from the circles.
 #
-# So hidden units can bend what was straight. How far does that go? Each ReLU
-# unit $\max(0,\; x - t)$ is flat up to its **knot** $t$ and rises after it, so
-# adding a multiple of it changes the slope from $t$ on, and nothing to the
-# left. Give each unit the *change* of slope needed at its knot, and the sum
-# (plus a bias, where the curve does not start at 0) joins the points of a
-# curve by straight lines. Through (0, 0), (1, 1) and (2, 0), for example, it
-# is $\max(0, x) - 2 \max(0, x - 1)$: the XOR network, with $x = x_1 + x_2$.
-# The next cell does this for $\sin x$, with six units, knots at 0 to 5.
+# Hidden units bend. How far? Each ReLU unit $\max(0,\; x - t)$ is flat up to
+# its **knot** $t$ and rises after it, so adding a multiple of it changes the
+# slope from $t$ on, and nothing to the left. Give each unit the *change* of
+# slope needed at its knot, and the sum (plus a bias, where the curve does not
+# start at 0) joins the points of a curve by straight lines. Through (0, 0),
+# (1, 1) and (2, 0), for example, it is $\max(0, x) - 2 \max(0, x - 1)$: the
+# XOR network, with $x = x_1 + x_2$. The next cell does this for $\sin x$, with
+# six units, knots at 0 to 5.
 
 # %%
 knots = torch.linspace(0, 6, 7)
@@ -921,10 +916,9 @@ ax.legend(loc="lower left")
 show(fig, "04_universal")
 
 # %% [markdown]
-# The wide grey line is the target, each thin blue line is what one unit adds
-# (some leave the picture), and the dashed line is their sum: straight between
-# the knots, and on the curve at each. Past 6 it goes straight on, and the sine
-# turns.
+# The wide grey line is the target, each thin blue line is what one unit adds,
+# and the dashed line is their sum: straight between the knots, and on the
+# curve at each. Past 6 it goes straight on, and the sine turns.
 #
 # The **universal approximation theorem** says it in general. Take any
 # continuous target (one without jumps) on a closed and bounded domain, such as
@@ -934,7 +928,7 @@ show(fig, "04_universal")
 #
 # It does not say how many units you need, nor that training will find the
 # weights. And outside the domain it promises nothing: trust a network at most
-# inside the range of the data it has seen.
+# inside the range of its data.
 
 # %% [markdown]
 # ### Forward Propagation in an MLP
@@ -1487,7 +1481,7 @@ def sgd_step(parameter, velocity, learning_rate, momentum=0.0):
 # **Adam** gives each parameter its own step size. It keeps a running mean $m$
 # of the gradient and $s$ of its square, and divides one by the root of the
 # other: a parameter whose slopes are always a thousand times larger takes
-# equal steps.
+# steps of the same length.
 #
 # $$m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad
 # s \leftarrow \beta_2 s + (1 - \beta_2)\, g^2$$
@@ -1497,9 +1491,9 @@ def sgd_step(parameter, velocity, learning_rate, momentum=0.0):
 #
 # $\beta_1$ and $\beta_2$ say how much of the old means stays. Both means start
 # at zero, and the divisors make up for that: at step $t = 1$ they turn $m$
-# into $g$ and $s$ into $g^2$. So the first step is $\eta\, g / |g|$: as long
-# as the learning rate. ($\beta^t$ is a power; the small $\epsilon$ avoids a
-# division by zero.)
+# into $g$ and $s$ into $g^2$. So the first step subtracts $\eta\, g / |g|$: as
+# long as the learning rate. ($\beta^t$ is a power; the small $\epsilon$ avoids
+# a division by zero.)
 
 # %% [markdown]
 # ### Learning Rate
@@ -1798,9 +1792,9 @@ assert total < 0.2, f"the loss must fall well below log 2 = 0.69: {total}"
 # %% [markdown]
 # A `DataLoader` fetches sample by sample, which is right for files. When
 # everything is in memory as tensors, gathering each batch's rows in one go is
-# dozens of times quicker, and a small network trains up to twice as fast.
-# `TensorBatches` does that, in the `DataLoader`'s place. (Begin with batches
-# of 32 to 256: smaller ones make noisy steps, larger ones fewer in an epoch.)
+# far quicker, and a small network trains up to twice as fast. `TensorBatches`
+# does that, in the `DataLoader`'s place. (Begin with batches of 32 to 256:
+# smaller ones make noisy steps, larger ones fewer in an epoch.)
 
 # %%
 def check_tensors(tensors, batch_size):
@@ -2142,7 +2136,7 @@ for mend in ("no mend", "Kaiming weights", "BatchNorm", "residual"):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    print(f"{mend}: loss {loss.item():.3f} after 25 steps")
+    print(f"{mend}: loss {loss.item():.3f} at step 25")
     assert (loss > 0.6) == (mend == "no mend"), f"{mend} must end: {loss}"
 
 # %%
@@ -2863,8 +2857,7 @@ def predict(model, inputs, device="cpu", batch_size=1024):
 # %%
 torch.manual_seed(9)
 models["network"] = MLP(2, [32, 32], 1).to(device)
-val_batches = TensorBatches(X_val, y_val, batch_size=200)
-histories = {}
+val_batches, histories = TensorBatches(X_val, y_val, batch_size=200), {}
 for name, model in models.items():
     print(f"Training the {name}")
     histories[name] = fit(model, train_batches, val_batches, loss_fn,

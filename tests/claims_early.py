@@ -1,171 +1,386 @@
-r"""Rows of test_claims.py: the front to Section 5. Part, cell :: words, if any ::
-numbers that it prints (k); figure, line, style :: words :: y for its x; part ::
-words :: what is true. A row ends with its line, or with three spaces.
+"""What the front and Sections 1 to 5 say and show is so.
+
+SAID holds (part, words of the script, check), SHOWN holds (part, check); the
+part of a figure is its name. A check takes a walk `t` through the tutorial,
+and returns something true or asserts. Those marked "always" hold with all
+seeds moved too; those that look at a figure don't. To extend the lists, add a
+row; the helpers below make the common checks.
 """
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 from definitions import CELLS, load
+from matplotlib.colors import to_rgb
+from torch import nn
+from torch.nn import functional as F
 from walk import always
 
-MLP, Perceptron, d = map(load, ("MLP", "Perceptron", "gradient_of"))
-CORNERS = torch.cartesian_prod(*torch.tensor([[0.0, 1], [0, 1]]))
-AND, OR, XOR = CORNERS.amin(1), CORNERS.amax(1), CORNERS.sum(1) % 2
-F, GRID = torch.nn.functional, np.arange(361) / 40  # SUM: of the six pieces
-SUM = np.interp(GRID, range(7), np.sin(range(7))) + np.where(
-    GRID > 6, GRID - 6, 0) * (np.sin(6) - np.sin(5))
-TABLE = r"""
-Set-up :: out.split()[-1] == device.type
-First :: "; ".join(i.get_xlabel() + "|" + i.get_ylabel() for name in [
-  *t.figures][:9] for i in axes(name) if i.get_xlabel()) == "feature 1|feature
-  2; feature 1|feature 2; w|height; layer|last = 1; input 1|input 2; hidden
-  unit 1|hidden unit 2; x|; x|; x|; x|; x|"
-First 0 :: 1, torch.manual_seed(t.shift) and loss_fn(MLP(2, [32], 1)(X),
-  y).data, 200, loss_fn(model(X), y).data
-First :: blue where it is sure of the circles, red of the triangles :: [
-  np.allclose(i.get_array(), model(torch.cartesian_prod(*2 * [torch.linspace(
-  *i.get_extent()[:2], 80)]).flip(1)).sigmoid().data.view(80, 80), 0, 1e-3)
-  and i.cmap.name for i in axes("00_first_look")[0].images] == ["coolwarm"]
-First :: No straight line divides :: Perceptron(2).fit(X, y, 30)[-1]
-00_first_look class 0 o :: X[y[:, 0] == 0, 1]   03_walk height - :: x ** 2
-00_first_look class 1 ^ :: X[y[:, 0] == 1, 1]   PyTorch 0 :: 1 / 4, 1, 1, 1
-Basic 0 :: 3 * [0.5 * 2 - 1 * 3 + 4]   Basic 2 :: 2, 3, 1, 2, 3, 3, 1, 3
-Basic 1 :: 2, 2, 2, 3, *[w @ x + c for x in X for w, c in zip(W, b)]
-Basic :: `1x3` is your data (`mat1`) and `2x3` the transposed weight (`mat2`)
-  :: re.search("mat1 and mat2.*1x3 and 2x3", out)
-Basic :: solid blue when positive, dashed orange when negative ::
-  torch.manual_seed(1) and [i.get_linewidth() * {("-", True): 1, ("--", False):
-  -1}[i.get_linestyle(), i.get_color()[2] > 0.5] for i in axes("01_network")[
-  0].lines[:36]] == [2 * torch.randn(()).item() for _ in range(36)]
-Basic :: Data flows to the right. :: "ihho" == "".join(i.get_text()[0] for i in
-  sorted(axes("01_network")[0].texts, key=lambda i: i.get_position()))
-Single 1 :: [v for gate in re.findall("AND|OR", out) for p in [Perceptron(2)]
-  for v in (*p.fit(CORNERS, eval(gate)), *p.weights, p.bias)]
-Single :: sum is at least 0, and 0 otherwise :: Perceptron(4).predict(XOR)
-Linear 0 :: 100, *Perceptron(2).fit(X, y)   Purpose 0 :: the two steps are
-  worth one: times 1.32. :: 1.1, 1.2, 1.1 * 1.2
-02_perceptron class 0 o :: X[y == 0, 1]   02_perceptron class 1 ^ :: X[y == 1, 1]
-02_perceptron at the end - :: Each line is where the weighted sum is zero ::
-  -(x * w[0] + b) / w[1]   04_universal target sin x - :: x.sin()
-02_perceptron after pass 1 : :: the dotted line XXX ::
-  -(x * early.weights[0] + early.bias) / early.weights[1]
-Linear 2 :: np.take(Perceptron(2).fit(CORNERS, XOR), [*range(9), 99])
-Linear :: because no line does it :: Perceptron(2).fit(CORNERS, XOR, 500)[-1]
-The W 0 :: the first weights moved, and the answers did not :: [
-  v for first in (1, 1.1, 1.2) for v in (first, *XOR)]
-The W :: second minus 0.5) :: both.equal(AND) and at_least_one.equal(OR)
-Purpose :: Any number of linear layers is worth one, unless ::
-  torch.allclose(second(first(torch.eye(4))), W.T + b, atol=1e-6)
-Walking 0 :: The steps shorten as the ground flattens. :: [
-  v for n in range(1, 5) for v in (n, 12.5 * 0.8 ** n, 5 * 0.8 ** n)]
-03_walk slope 10, at w = 5 -. :: touches the valley at 5 and has the slope there
-  :: 25 + 10 * (x - 5)   Walking 3 :: 2, 5, 2 * 5, -1, 2, 5, -2, 4, 10
-Sigmoid :: is too large for a 32-bit number and becomes infinite ::
-  torch.exp(-z) == np.inf > np.exp(100.0) and "nan" in out
-ReLU 2 :: With ReLU the slope is now zero for all samples :: [v for f in (
-  F.relu, F.leaky_relu, F.elu) for w, b in [(3.0, 1.0), (-31 / 3, -11.0)]
-  for v in (round(w, 1), "%.2g" % d(lambda u: (f(u[0] * X + u[1]) - X).square(
-  ).mean(), torch.tensor([w, b]))[0])]   Sigmoid 0 :: -100, 0
-ReLU :: so low that every sum is negative. :: max(-31 / 3 * X - 11) < 0
-ReLU :: Leaky ReLU's slope is negative, so steps against it slowly pull the unit
-  back :: k[7] < 0
-ReLU :: ELU's is next to nothing :: k[7] < 100 * k[11] < 0
-ReLU :: A far smaller rate would have kept it alive. ::
-  min((3 - 0.1 * 20 / 3) * X + 1 - 0.1 * 6) > 0
-Softmax 1 :: only the stable form survives it :: *2 * [*logits[0].softmax(0)],
-  1, 1, 1, 0, 0, 3
-Softmax :: samples of a batch compete :: all(softmax(logits, 0).sum(0) == 1)
-PyTorch :: sigmoid and tanh on both sides, ReLU and ELU on the left :: [
-  d(f, torch.tensor([-4.0, 4])).lt(0.02).tolist() for f in (torch.sigmoid,
-  torch.tanh, F.relu, F.elu)] == 2 * [[1, 1]] + 2 * [[1, 0]]
-03_activations function - :: getattr(F, title)(x)
-03_activations slope -- :: Where a dashed line is near zero, a unit passes on
-  almost no slope :: d(getattr(F, title), x)
-Initial 0 :: 0.5, 1, 2, 0, 1, "%.0e" % 2 ** 50, *[v for name, s in sizes.items(
-  ) for v in (*re.findall("[.0-9]+$", name), s[0] ** (1 / 49), "%.0e" % s[0])]
-Initial :: equal distances are equal factors :: [np.array_equal(i.get_xydata(),
-  np.c_[1:51, sizes[i.get_label()]]) for ax in axes("03_initial_weights")
-  for i in ax.lines if ax.get_yscale() == "log"] == 6 * [1]
-Initial :: early layers hardly learn; too large ones make it **explode** ::
-  [n for n in sizes if abs(np.log(sizes[n][0])) < 9] == ["ReLU 1.41", "sigmoid 11"]
-Architecture 0 :: [v for a, b in CORNERS.tolist() for v in (
-  a, b, max(0, a + b), max(0, a + b - 1), a != b)]
-04_xor class 0 o :: x if "Inputs" in title else x / 2
-04_xor class 1 ^ :: two triangles now share one place ::
-  1 - x if "Inputs" in title else 0 * x
-04_xor _child6 -- :: separates them from the circles :: (x - 0.5) / 2
-The Power :: labelled by their inputs :: [np.allclose(i.get_position(), place[
-  int(a + b, 2)], atol=0.1) for place, ax in zip([CORNERS, hidden], axes(
-  "04_xor")) for i in ax.texts for a, b in re.findall(r"(\d), (\d)",
-  i.get_text())] == 8 * [1]
-The Power 1 :: [v for x in (6, 9) for v in (
-  max(abs(SUM - np.sin(GRID))[GRID <= x]), x)]
-The Power :: each thin blue line is what one unit adds :: [np.allclose(
-  i.get_ydata(), i.get_ydata()[-1] * np.maximum(GRID - k, 0) / (9 - k), 0,
-  1e-5) for k, i in enumerate(axes("04_universal")[0].lines[1:7])] == 6 * [1]
-04_universal sum of the pieces -- :: the dashed line is their sum: straight
-  between the knots, and on the curve at each. Past 6 it goes straight on :: SUM
-Forward Propagation in 0 :: the rows, one per sample, stay; the columns become
-  each layer's units :: 5, 3, 5, 4, 5, 6, 5, 2   03_walk steps o :: x ** 2
-What Depth 1 :: yet from six units on, for such a curve, depth is worth far
-  more :: 0.2, 2 - 2 * (2 * 2 * 0.2), *[
-  v for n in range(1, 6) for v in (2 * n, 2 ** n, n, 2 * n + 1)]
-04_folds _child0 - :: the pieces are copies of each other :: 1 - abs({"2 units, 1 deep": 2 * x, "4 units, 2 deep": 4 *
-  x, "10 units, 5 deep": 32 * x}.get(title, (11 * x - 1).relu()) % 2 - 1)
-What Depth :: equally many weights and biases :: np.equal(*[sum(p.numel() for p
-  in MLP(1, sizes, 1).parameters()) for sizes in ([2] * 5, 10)])
-Defining 0 :: its layers are not found, not trained, not saved and not moved ::
-  0, 4 * 4 + 4 + 4 * 2 + 2
-Implementing :: which runs `forward` and whatever is attached :: [m(1)
-  for m in [nn.Identity()] if m.register_forward_hook(lambda *_: 7)] == [7]
-Example 0 :: 32, 32, 10, 128, 784, 128 * 784, 128, 128, 10, 128, 10 * 128, 10,
-  10, 128 * 785 + 10 * 129
-Example :: maps these names to the numbers :: re.findall(r"(\w+\.\w+) \(",
-  out) == [*SimpleMLP(1, 1, 1).state_dict()]
-Two 0 :: In use it must do nothing. :: *k[:4], *4 * [
-  model.layers[3](model.layers[:2](point)).data]
-Two :: sets each to zero with probability $p$, and scales the rest by ::
-  {0, 1.25} == {*F.dropout(torch.ones(99), 0.2).tolist()}
-Two :: the first changes what layers compute, the second stops the memory ::
-  model(point).requires_grad and len({*k[:4]}) > 1 and out[0] == "t"
-"""
+MLP, Perceptron, gradient_of = map(load, ("MLP", "Perceptron", "gradient_of"))
+
+CORNERS = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+AND, OR, XOR = torch.tensor([[0.0, 0, 0, 1], [0, 1, 1, 1], [0, 1, 1, 0]])
+# The sine in straight pieces of Section 4, and what each of its units adds.
+GRID, SLOPES = np.arange(361) / 40, np.diff(np.sin(range(7)))
+SINE = np.where(GRID <= 6, np.interp(GRID, range(7), np.sin(range(7))),
+                np.sin(6) + (GRID - 6) * SLOPES[5])
+PIECES = [change * np.maximum(GRID - knot, 0)
+          for knot, change in enumerate(np.diff(SLOPES, prepend=0))]
 
 
-def check_of(place, expression):
-    """A check of the numbers or lines of a row, or that a claim is true."""
-    figure, label, part, cell = re.fullmatch(r"(0\S+) (.*)|(.*?)( \d)?", place).groups()
+def after(t, title, cell=-1):
+    """Return the names after a cell of a part (-1: the last)."""
+    return SimpleNamespace(**t.names(title, cell))
 
 
-def row(place, *rest):
-    part, cell = re.fullmatch(r"(.*?)( \d)?", place).groups()
+def agree(found, expected, atol=0.0051):
+    np.testing.assert_allclose(
+        found, [float(number) for number in expected], rtol=0, atol=atol)
+    return True
+
+
+def holds(title, function):
+    """Check that a function of the names after a part is true."""
+    return always(lambda t: function(after(t, title)))
+
+
+def prints(title, cell, expected):
+    """Check all numbers that a cell prints, in order.
+
+    expected is a list, or a function of the names after the cell.
+    """
+    return always(lambda t: agree(
+        t.numbers(title, cell), expected(after(t, title, cell))
+        if callable(expected) else expected))
+
+
+def draws(figure, label, style, height):
+    """Check the height of all lines of a figure with a label and a style.
+
+    A line without a label has the label "". Its style is its marker or, if
+    it has none, its line style. height is a function of x and of the names
+    after the cell that draws, among them the panel's title.
+    """
+    position = [f'"{figure}"' in cell for cell in CELLS].index(True)
 
     def check(t):
-        value = eval(f"({rest[-1]})", {
-            **t.names(part, int(cell or -1)), **globals(), "t": t,
-            "k": t.numbers(part), "out": t.printed(part),
-            "axes": lambda name: t.figures[name].axes})
-        return value if not cell else [np.testing.assert_allclose(
-            t.numbers(part, int(cell)), [*map(float, value)], 0, 0.0051)]
-    return (part, *rest[:-1], check if "axes(" in rest[-1] else always(check))
+        found = 0
+        for ax in t.figures[figure].axes:
+            n = SimpleNamespace(**dict(
+                t.shown[position][2], title=ax.get_title()))
+            for line in ax.lines:
+                marker = line.get_marker().replace("None", "")
+                if (re.sub("^_.*", "", line.get_label()) == label
+                        and (marker or line.get_linestyle()) == style):
+                    x, y = torch.tensor(line.get_xydata().T)
+                    agree(y, height(x, n), atol=1e-4)
+                    found += 1
+        return found
+    return check
 
 
-def draws(place, *rest):
-    figure, label = place.split(" ", 1)
-
+def labels_axes(figure, *expected):
+    """Check the (label of x, label of y) of all axes that have labels."""
     def check(t):
-        names = t.shown[[figure in cell for cell in CELLS].index(True)][2]
-        return [np.testing.assert_allclose(y, eval(rest[-1], {
-            **names, **globals(), "x": x, "title": ax.get_title()}), 0, 1e-4)
-            for ax in t.figures[figure].axes for line in ax.lines
-            for x, y in [torch.tensor(line.get_xydata().T)]
-            if label == f"{line.get_label()} " + line.get_marker().replace(
-                "None", line.get_linestyle())]
-    return (figure, *rest[:-1], check)
+        labels = [(ax.get_xlabel(), ax.get_ylabel())
+                  for ax in t.figures[figure].axes]
+        return [pair for pair in labels if any(pair)] == [*expected]
+    return check
 
 
-ROWS = [(draws if line[0] == "0" else row)(*" ".join(line.split()).split(" :: "))
-        for line in re.split(r"\n(?! )|   ", TABLE.strip())]
-SAID = [each for each in ROWS if len(each) == 3]
-SHOWN = [each for each in ROWS if len(each) == 2]
+def first_look_losses(t):
+    """Start the first network once more; its end is still there."""
+    n = after(t, "First", 0)
+    torch.manual_seed(t.shift)
+    start = n.loss_fn(MLP(2, [32], 1)(n.X), n.y)
+    end = n.loss_fn(n.model(n.X), n.y)
+    return agree(t.numbers("First", 0), [1, start, 200, end])
+
+
+def shade_is_the_answer(t):
+    image, = t.figures["00_first_look"].axes[0].images
+    side = torch.linspace(*image.get_extent()[:2], 80)
+    points = torch.cartesian_prod(side, side).flip(1)  # row by row, upwards
+    answers = after(t, "First").model(points).sigmoid().detach()
+    assert (image.origin, image.get_cmap().name) == ("lower", "coolwarm")
+    return np.allclose(image.get_array(), answers.reshape(80, 80), atol=1e-3)
+
+
+def lines_show_weights(t):
+    """Draw the random weights of the picture once more."""
+    torch.manual_seed(1)
+    for line in t.figures["01_network"].axes[0].lines[:36]:
+        weight = torch.randn(()).item()
+        blue = to_rgb(line.get_color())[2] > 0.5
+        assert line.get_linewidth() == 2 * abs(weight)
+        assert (line.get_linestyle(), blue) == (
+            ("-", True) if weight > 0 else ("--", False))
+    return True
+
+
+def zero_line(neuron, x1):
+    """Return x2 where the weighted sum is zero."""
+    return -(neuron.weights[0] * x1 + neuron.bias) / neuron.weights[1]
+
+
+def gates_are_learned(t):
+    expected = []
+    for gate in re.findall("AND|OR", t.printed("Single", 1)):
+        neuron = Perceptron(2)
+        mistakes = neuron.fit(CORNERS, {"AND": AND, "OR": OR}[gate])
+        expected += [*mistakes, *neuron.weights, neuron.bias]
+    return agree(t.numbers("Single", 1), expected)
+
+
+def steps_of_unit(t):
+    """Check weights and slopes of the unit before and after its step."""
+    X, expected = after(t, "ReLU").X, []
+
+    def loss_with(f):
+        return lambda unit: (f(unit[0] * X + unit[1]) - X).square().mean()
+    for f in (F.relu, F.leaky_relu, F.elu):
+        for unit in ([3.0, 1.0], [-31 / 3, -11.0]):
+            slope = gradient_of(loss_with(f), torch.tensor(unit))[0]
+            expected += [round(unit[0], 1), f"{slope:.2g}"]
+    return agree(t.numbers("ReLU", 2), expected)
+
+
+def factors_through_layers(n):
+    expected = [0.5, 1, 2, 0.5 ** 50, 1, f"{2 ** 50:.0e}"]
+    for name, values in n.sizes.items():
+        gain = re.findall(r"[\d.]+$", name)
+        expected += [*gain, values[0] ** (1 / 49), f"{values[0]:.0e}"]
+    return expected
+
+
+def sizes_are_drawn(t):
+    ax, = t.figures["03_initial_weights"].axes
+    sizes = dict(after(t, "Initial").sizes)
+    for line in ax.lines:
+        values = sizes.pop(line.get_label())
+        assert np.array_equal(line.get_xydata(), np.c_[1:51, values])
+    return ax.get_yscale() == "log" and not sizes
+
+
+def corners_are_named(t):
+    axes = t.figures["04_xor"].axes
+    named = 0
+    for ax, places in zip(axes, [CORNERS, after(t, "The Power").hidden]):
+        for text in ax.texts:
+            for x1, x2 in re.findall(r"(\d), (\d)", text.get_text()):
+                place = places[2 * int(x1) + int(x2)]
+                assert np.allclose(text.get_position(), place, atol=0.1)
+                named += 1
+    return named == 8
+
+
+def calls_forward_and_hooks(t):
+    module = nn.Identity()
+    module.register_forward_hook(lambda *_: 7)
+    return module(1) == 7
+
+
+def modes_do_different_things(t):
+    n, numbers = after(t, "Two", 0), t.numbers("Two", 0)
+    linear, activation, _, output = n.model.layers
+    answer = output(activation(linear(n.point)))  # without dropout
+    assert t.printed("Two", 0).startswith("train()")
+    assert len({*numbers[:4]}) > 1 and n.model(n.point).requires_grad
+    return agree(numbers[4:], 4 * [answer])
+
+
+SAID = [
+    # First Look
+    ("First", "blue where it is sure of the circles, red of the triangles",
+     shade_is_the_answer),
+    ("First", "No straight line divides",
+     holds("First", lambda n: Perceptron(2).fit(n.X, n.y, 30)[-1] > 0)),
+
+    # 1. Introduction to Neural Networks
+    ("Basic", "`1x3` is your data (`mat1`) and `2x3` the transposed weight "
+     "(`mat2`)",
+     always(lambda t: re.search("mat1 and mat2.*1x3 and 2x3",
+                                t.printed("Basic")))),
+    ("Basic", "solid blue when positive, dashed orange when negative",
+     lines_show_weights),
+    ("Basic", "Data flows to the right.",
+     lambda t: [text.get_text() for text in sorted(
+         t.figures["01_network"].axes[0].texts,
+         key=lambda text: text.get_position()[0])] == [
+         "input\n(3 units)", "hidden 1\n(4 units)", "hidden 2\n(4 units)",
+         "output\n(2 units)"]),
+
+    # 2. The Perceptron
+    ("Single", "sum is at least 0, and 0 otherwise",
+     always(lambda t: Perceptron(2).predict(CORNERS).all())),
+    ("02_perceptron", "Each line is where the weighted sum is zero",
+     draws("02_perceptron", "at the end", "-",
+           lambda x, n: zero_line(n.perceptron, x))),
+    ("Linear", "because no line does it",
+     always(lambda t: Perceptron(2).fit(CORNERS, XOR, 500)[-1] > 0)),
+    ("The W", "second minus 0.5)",
+     holds("The W", lambda n: n.at_least_one.equal(OR)
+           and n.both.equal(AND))),
+    ("The W", "the answers did not",
+     prints("The W", 0, [1.0, *XOR, 1.1, *XOR, 1.2, *XOR])),
+
+    # 3. Activation Functions
+    ("Purpose", "Any number of linear layers is worth one",
+     prints("Purpose", 0, [1.1, 1.2, 1.32])),
+    ("Walking", "The steps shorten as the ground flattens.",
+     prints("Walking", 0, [
+         value for step in range(1, 5)
+         for value in (step, 10 * 0.8 ** (step - 1), 5 * 0.8 ** step)])),
+    ("03_walk", "at 5 and has the slope there",
+     draws("03_walk", "slope 10, at w = 5", "-.",
+           lambda x, n: 5 ** 2 + 10 * (x - 5))),
+    ("Sigmoid", "is too large for a 32-bit number and becomes infinite",
+     always(lambda t: torch.exp(-after(t, "Sigmoid").z) == np.inf
+            > np.exp(100.0) and "nan" in t.printed("Sigmoid"))),
+    # The slopes at weight 3 and bias 1 are 20 / 3 and 6; the rate is 2 here
+    # and 0.1 below, where the unit lives.
+    ("ReLU", "so low that every sum is negative.",
+     holds("ReLU", lambda n: max(
+         (3 - 2 * 20 / 3) * n.X + (1 - 2 * 6)) < 0)),
+    ("ReLU", "With ReLU the slope is now zero for all samples",
+     always(steps_of_unit)),
+    ("ReLU", "Leaky ReLU's slope is negative, so",
+     always(lambda t: t.numbers("ReLU", 2)[7] < 0)),
+    ("ReLU", "ELU's is next to nothing",
+     always(lambda t: t.numbers("ReLU", 2)[7]
+            < 100 * t.numbers("ReLU", 2)[11] < 0)),
+    ("ReLU", "smaller rate would have kept it alive",
+     holds("ReLU", lambda n: min(
+         (3 - 0.1 * 20 / 3) * n.X + (1 - 0.1 * 6)) > 0)),
+    ("Softmax", "samples of a batch compete",
+     holds("Softmax", lambda n: torch.allclose(
+         n.softmax(n.logits, 0).sum(0), torch.ones(3)))),
+    ("PyTorch", "sigmoid and tanh on both sides, ReLU and ELU on the left",
+     always(lambda t: [
+         (gradient_of(f, torch.tensor([-4.0, 4.0])) < 0.02).tolist()
+         for f in (torch.sigmoid, torch.tanh, F.relu, F.elu)
+     ] == 2 * [[True, True]] + 2 * [[True, False]])),
+    ("Initial", "equal distances are equal factors", sizes_are_drawn),
+    ("Initial", "early layers hardly learn; too large ones make it **explode",
+     holds("Initial", lambda n: [
+         name for name, values in n.sizes.items()
+         if 1e-4 < values[0] < 1e4] == ["ReLU 1.41", "sigmoid 11"])),
+
+    # 4. Multi-Layer Perceptrons
+    ("04_xor", "triangles now share one",
+     draws("04_xor", "class 1", "^",
+           lambda x, n: 1 - x if "Inputs" in n.title else 0 * x)),
+    ("04_xor", "separates them from the circles",
+     draws("04_xor", "", "--", lambda x, n: (x - 0.5) / 2)),
+    ("The Power", "labelled by their inputs", corners_are_named),
+    ("The Power", "each thin blue line is what one unit adds",
+     lambda t: np.allclose(PIECES, [
+         line.get_ydata() for line in
+         t.figures["04_universal"].axes[0].lines[1:7]], atol=1e-5)),
+    ("04_universal", "at each. Past 6 it goes straight on",
+     draws("04_universal", "sum of the pieces", "--", lambda x, n: SINE)),
+    ("Forward Propagation in", "the rows, one per sample, stay; the columns "
+     "become each layer's units",
+     prints("Forward Propagation in", 0, [5, 3, 5, 4, 5, 6, 5, 2])),
+    ("What Depth", "yet from six units on",
+     prints("What Depth", 1, [0.2, 0.4] + [
+         value for folds in range(1, 6)
+         for value in (2 * folds, 2 ** folds, folds, 2 * folds + 1)])),
+    ("What Depth", "equally many weights and biases",
+     always(lambda t: sum(map(torch.numel, MLP(1, [10], 1).parameters()))
+            == sum(map(torch.numel, MLP(1, 5 * [2], 1).parameters())))),
+
+    # 5. Defining a Neural Network in PyTorch
+    ("Defining", "its layers are not found, not trained",
+     prints("Defining", 0, [0, 4 * 5 + 2 * 5])),
+    ("Implementing", "which runs `forward` and whatever is attached",
+     always(calls_forward_and_hooks)),
+    ("Example", "maps these names to the numbers",
+     always(lambda t: re.findall(r"(\w+\.\w+) \(", t.printed("Example"))
+            == [*after(t, "Example").SimpleMLP(1, 1, 1).state_dict()])),
+    ("Two", "sets each to zero with probability $p$, and scales the rest by",
+     always(lambda t: {*F.dropout(torch.ones(99), 0.2).tolist()}
+            == {0, 1.25})),
+    ("Two", "the first changes what layers compute, the second stops the "
+     "memory", always(modes_do_different_things)),
+]
+
+SHOWN = [
+    # Set-up and First Look
+    ("Set-up", always(lambda t: after(t, "Set-up").device.type
+                      in t.printed("Set-up"))),
+    ("First", always(first_look_losses)),
+    ("00_first_look",
+     labels_axes("00_first_look", ("feature 1", "feature 2"))),
+    ("00_first_look", draws("00_first_look", "class 0", "o",
+                            lambda x, n: n.X[n.y[:, 0] == 0, 1])),
+
+    # 1. Introduction to Neural Networks
+    ("Basic", prints("Basic", 0, 3 * [0.5 * 2 - 1 * 3 + 4])),
+    ("Basic", prints("Basic", 1, lambda n: [
+        2, 2, 2, 3, *[row @ x + bias for x in n.X
+                      for row, bias in zip(n.W, n.b)]])),
+    ("Basic", prints("Basic", 2, [2, 3, 1, 2, 3, 3, 1, 3])),
+    ("01_network", labels_axes("01_network")),
+
+    # 2. The Perceptron
+    ("Single", always(gates_are_learned)),
+    ("Linear", prints("Linear", 0, lambda n: [
+        100, *Perceptron(2).fit(n.X, n.y)])),
+    ("Linear", prints("Linear", 2, np.take(
+        Perceptron(2).fit(CORNERS, XOR), [*range(9), 99]))),
+    ("02_perceptron",
+     labels_axes("02_perceptron", ("feature 1", "feature 2"))),
+    ("02_perceptron", draws("02_perceptron", "class 0", "o",
+                            lambda x, n: n.X[n.y == 0, 1])),
+    ("02_perceptron", draws("02_perceptron", "class 1", "^",
+                            lambda x, n: n.X[n.y == 1, 1])),
+    ("02_perceptron", draws("02_perceptron", "after pass 1", ":",
+                            lambda x, n: zero_line(n.early, x))),
+
+    # 3. Activation Functions
+    ("03_walk", labels_axes("03_walk", ("w", "height"))),
+    ("03_walk", draws("03_walk", "height", "-", lambda x, n: x ** 2)),
+    ("03_walk", draws("03_walk", "steps", "o", lambda x, n: x ** 2)),
+    ("Walking", prints("Walking", 3, [2, 5, 2 * 5, -1, 2, 5, -2, 4, 10])),
+    ("Sigmoid", prints("Sigmoid", 0, [-100, 0])),
+    ("Softmax", prints("Softmax", 1, lambda n: [
+        *2 * [*n.logits[0].softmax(0)], 1, 1, 1, 0, 0, 3])),
+    ("PyTorch", prints("PyTorch", 0, [1 / 4, 1, 1, 1])),
+    ("03_activations", labels_axes("03_activations")),
+    ("03_activations", draws("03_activations", "function", "-",
+                             lambda x, n: getattr(F, n.title)(x))),
+    ("03_activations", draws(
+        "03_activations", "slope", "--",
+        lambda x, n: gradient_of(getattr(F, n.title), x))),
+    ("Initial", prints("Initial", 0, factors_through_layers)),
+    ("03_initial_weights",
+     labels_axes("03_initial_weights", ("layer", "last = 1"))),
+
+    # 4. Multi-Layer Perceptrons
+    ("Architecture", prints("Architecture", 0, [
+        number for a, b in CORNERS.tolist()
+        for number in (a, b, max(0, a + b), max(0, a + b - 1), a != b)])),
+    ("04_xor", labels_axes("04_xor", ("input 1", "input 2"),
+                           ("hidden unit 1", "hidden unit 2"))),
+    ("04_xor", draws("04_xor", "class 0", "o", lambda x, n:
+                     x if "Inputs" in n.title else x / 2)),
+    ("The Power", prints("The Power", 1, [
+        number for end in (6, 9)
+        for number in (abs(SINE - np.sin(GRID))[GRID <= end].max(), end)])),
+    ("04_universal", labels_axes("04_universal", ("x", ""))),
+    ("04_universal", draws("04_universal", "target sin x", "-",
+                           lambda x, n: x.sin())),
+    ("04_folds", labels_axes("04_folds", *4 * [("x", "")])),
+    ("04_folds", draws("04_folds", "", "-", lambda x, n: 1 - abs({
+        "2 units, 1 deep": 2 * x, "4 units, 2 deep": 4 * x,
+        "10 units, 5 deep": 32 * x, "10 units, one layer": F.relu(11 * x - 1),
+    }[n.title] % 2 - 1))),
+
+    # 5. Defining a Neural Network in PyTorch
+    ("Example", prints("Example", 0, [
+        32, 32, 10, 128, 784, 128 * 784, 128, 128, 10, 128, 10 * 128, 10, 10,
+        128 * 785 + 10 * 129])),
+]

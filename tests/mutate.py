@@ -31,8 +31,7 @@ DEFINITIONS = ["test_definitions.py", "test_data.py", "test_training.py",
 # What is run for each kind of mutant, in this order.
 FILES = {
     "definition": DEFINITIONS + [DOCSTRINGS, FORMULAS, RUNS, CLAIMS],
-    "cell": [RUNS, CLAIMS, "test_script.py", "test_seeds.py", "test_"
-             "robustness.py"],
+    "cell": [RUNS, CLAIMS, "test_seeds.py", "test_script.py"],
     "formula": [FORMULAS],
     "table": [TABLES, FORMULAS, CLAIMS, PROSE],
     "docstring": [DOCSTRINGS] + DEFINITIONS,

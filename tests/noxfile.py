@@ -17,7 +17,7 @@ nox.options.error_on_missing_interpreters = False
 nox.options.stop_on_first_error = False
 
 TESTS = Path(__file__).resolve().parent
-DEFINITIONS = ["definitions", "data", "verdicts", "training"]
+DEFINITIONS = ["definitions", "data", "verdicts", "training", "docstrings"]
 SCRIPT = TESTS.parent / "neural_networks_fundamentals.py"
 ROW = """
 import platform, torch, numpy, matplotlib, sklearn

@@ -92,7 +92,7 @@ w \leftarrow w - \eta \,
   curvature=tensor([1, 20])   y = \tanh a :: y=Value(p).tanh().data, a=p + ZERO
 w \leftarrow (1 - \eta \lambda)\, w - \eta\, g ::
   moved(lambda w: optim.AdamW([w], eta, weight_decay=decay).step(), g, [w])[0],
-  g=g / abs(g)   \log 19 :: cell("Five per Cent", "weight", 0).log()   t = 1
+  g=g / abs(g)   \log 19 :: log(cell("Five per", "weight", 0).item())   t = 1
 2 (1 + \mu) / \mathrm{curvature} :: 2 / moved(sgd_step, yes, [w, -yes / (1 +
   mu)], 0, mu)[1], curvature=1   \sqrt{2 / n} :: kaiming.std(), rtol=0.02
 a + b :: (Value(a) + Value(b)).data   a \cdot b :: (Value(a) * Value(b)).data
@@ -177,7 +177,7 @@ def test_the_table_has_each_formula_and_no_other():
     text = plain("\n".join(re.findall("(?m)^#.*", TEXT)))
     found = {part for part in re.findall(r"\$\$?(.+?)\$\$?", text)
              if not STATES_NOTHING.fullmatch(part)}
-    assert found == set(ROWS), "No row in TABLE: %s. Not in the script: %s" % (
+    assert found == set(ROWS), "TABLE needs rows for %s, and not for %s" % (
         sorted(found - set(ROWS)), sorted(set(ROWS) - found))
 
 

@@ -1,314 +1,237 @@
 """What the README says runs, and where it points exists."""
 
 import re
+import shlex
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import build_notebook
-import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from compare import differences
 from conftest import environment, run_python
-from definitions import IMPORTS, NEEDS, SOURCES, parts_of
+from definitions import parts_of
 from sklearn.datasets import make_moons
 from sklearn.model_selection import train_test_split
 from torch.utils.data import DistributedSampler
+from walk import TEXT as SCRIPT
+from walk import plain
 
-ROOT = build_notebook.ROOT
+pytestmark = pytest.mark.filterwarnings("error")
+ROOT, BIN = build_notebook.ROOT, str(Path(sys.executable).parent) + "/"
 TEXT = build_notebook.README.read_text(encoding="utf-8")
-PROGRAMS = re.findall(r"(?ms)^```python\n(.*?)^```$", TEXT)
+ONE, MANY = re.findall(r"(?ms)^```python\n(.*?)^```$", TEXT)
 PRINTED, = re.findall(r"(?m)^It prints `([^`]*)`\.", TEXT)
-COMMANDS = re.findall(r"(?ms)^```bash\n(.*?)^```$", TEXT)
-COPIED = re.findall(r"(?m)^\| \[`(\w+)`\]\([^)]*\) \| [^|]* \| (.*) \|$", TEXT)
-TRAINING = """PAIR = torch.ones(3, 2), torch.ones(3, 1)
-model = nn.Linear(2, 1)
-optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-"""
-
-
-def anchor(heading):
-    """Return the anchor that GitHub gives to a heading."""
-    kept = re.sub(r"[^\w\- ]", "", heading.strip().lower())
-    return kept.replace(" ", "-")
-
-
-# What torchrun runs, and a pasted program whose weights it keeps.
-TORCHRUN = ["-m", "torch.distributed.run", "--standalone"]
-KEEP_WEIGHTS = """
-import os
-import runpy
-import warnings
-
-import torch
-
-warnings.simplefilter("error")
-names = runpy.run_path("pasted.py", run_name="__main__")
-torch.save((names["network"].state_dict(), names["order"].tolist()),
-           "rank%s.pt" % os.environ["RANK"])
-"""
-
-
-def results_of(result):
-    """Return the validation loss and the test accuracy that a run prints."""
-    assert result.returncode == 0, result.stderr
-    (loss, accuracy), = re.findall(
-        r"validation loss (\d\.\d+), test accuracy (\d\.\d+)", result.stdout)
-    return float(loss), float(accuracy)
-
-
-@pytest.fixture(scope="module")
-def one_process(tmp_path_factory):
-    """A run of the complete program, as pasted."""
-    folder = tmp_path_factory.mktemp("pasted")
-    (folder / "pasted.py").write_bytes(PROGRAMS[0].encode("utf-8"))
-    return run_python(["-W", "error", "pasted.py"], folder)
-
-
-def test_the_program_runs_as_pasted(one_process):
-    assert (one_process.returncode, one_process.stderr) == (0, "")
-    assert differences(PRINTED, one_process.stdout) == []
-
-
 DATA = "X, y = make_moons(n_samples=1000, noise=0.2, random_state=0)\n"
+LOSS, RIGHT = "nn.BCEWithLogitsLoss()", "(model(X_test) > 0) == (y_test > 0.5)"
+# Runs a program, notes in which mode its network meets how many rows, and
+# computes the validation loss of the weights in the end.
+SPY = """
+import torch
+class Spy(torch.nn.Module):
+    def forward(self, x):
+        seen.append((self.training, torch.is_grad_enabled(), len(x)))
+        return x
+seen, names = [], {"Spy": Spy}
+exec(text.replace("nn.ReLU()", "nn.Sequential(nn.ReLU(), Spy())"), names)
+end = names.get("network", names.get("model"))
+loss = names["loss_fn"](end(names["X_val"]), names["y_val"]).item()
+"""
 
 
-@pytest.mark.parametrize("change, words", [
-    ("y = 2 * y - 1", "0 or 1"), ("y = y + 1", "0 or 1"),
-    ("X[3, 0] = float('nan')", "finite"), ("X = X.astype(str)", None),
-    ("import pandas as pd; X, y = pd.DataFrame(X), pd.Series(y)", None),
-    ("X, y = X.tolist(), y.tolist()", None),
-    ("y = np.where(y == 1, 'yes', 'no'); y = y == 'yes'", None),
-    ("X = X.astype(object); X[0, 0] = 'red'", "red")])
-def test_the_program_takes_what_people_bring(tmp_path, change, words):
-    assert DATA in PROGRAMS[0] and DATA in PROGRAMS[1]
-    text = PROGRAMS[0].replace(DATA, DATA + change + "\n")
-    (tmp_path / "pasted.py").write_bytes(text.encode("utf-8"))
-    result = run_python(["pasted.py"], tmp_path)
-    if words is None:
-        assert differences(PRINTED, result.stdout) == []
-    else:
-        assert re.search(words, result.stderr.strip().splitlines()[-1])
+def run(text, old="", new=""):
+    spied = {"text": text.replace(old, new) if old else text}
+    exec(SPY, spied)
+    return spied["names"], spied["seen"][:-1], spied["loss"]
 
 
-TABLES = {  # what to bring, and what the table says to change for it
-    "C classes": [
-        (DATA, "from sklearn.datasets import load_iris\n"
-               "X, y = load_iris(return_X_y=True)\n"
-               "classes, y = np.unique(y, return_inverse=True)\n"),
-        ('np.asarray(y, dtype="float32")', "np.asarray(y)"),
-        (" and np.isin(y, [0, 1]).all()", ""),
-        ("part.reshape(-1, 1), dtype=torch.float32",
-         "part, dtype=torch.int64"),
-        ("nn.Linear(2, 32)", "nn.Linear(X.shape[1], 32)"),
-        ("nn.Linear(32, 1)", "nn.Linear(32, len(classes))"),
-        ("nn.BCEWithLogitsLoss()", "nn.CrossEntropyLoss()"),
-        ("((model(X_test) > 0) == (y_test > 0.5))",
-         "(model(X_test).argmax(dim=1) == y_test)")],
-    "a quantity": [
-        (DATA, "from sklearn.datasets import load_diabetes\n"
-               "X, y = load_diabetes(return_X_y=True)\n"),
-        ("np.isin(y, [0, 1]).all()", "np.isfinite(y).all()"),
-        ("scaler = ", "mean, deviation = y_train.mean(), y_train.std()\n"
-                      "scaler = "),
-        ("part.reshape(-1, 1),", "(part.reshape(-1, 1) - mean) / deviation,"),
-        ("nn.Linear(2, 32)", "nn.Linear(X.shape[1], 32)"),
-        ("nn.BCEWithLogitsLoss()", "nn.MSELoss()"),
-        ("((model(X_test) > 0) == (y_test > 0.5)).float()",
-         "deviation * (model(X_test) - y_test).abs()")],
-}
-
-
-@pytest.mark.parametrize("yours, low, high", [
-    ("C classes", 0.85, 1.0), ("a quantity", 35.0, 55.0)])
-def test_the_program_as_changed_for_your_data(tmp_path, yours, low, high):
-    text = PROGRAMS[0]
-    for old, new in TABLES[yours]:
-        assert old in text
-        text = text.replace(old, new)
-    (tmp_path / "pasted.py").write_bytes(text.encode("utf-8"))
-    result = run_python(["-W", "error", "pasted.py"], tmp_path)
-    score, = re.findall(r"test accuracy (\S+)", result.stdout)
-    assert low < float(score) <= high
-    row, = [line for line in TEXT.splitlines()
-            if line.startswith("| %s | `cl" % yours)
-            or line.startswith("| %s | the ch" % yours)]
-    for code in re.findall(r"`([^`]+)`", row)[:1]:
-        assert code in text
-
-
-def test_a_loss_that_is_not_finite_is_named(tmp_path):
-    text = PROGRAMS[0].replace("lr=0.01", "lr=1e30")
-    (tmp_path / "pasted.py").write_bytes(text.encode("utf-8"))
-    stderr = run_python(["pasted.py"], tmp_path).stderr
-    assert re.search("ValueError: the loss is not finite in epoch ", stderr)
-
-
-def test_two_processes_train_as_one_does(one_process, tmp_path):
-    (tmp_path / "pasted.py").write_bytes(PROGRAMS[1].encode("utf-8"))
-    (tmp_path / "keep.py").write_bytes(KEEP_WEIGHTS.encode("utf-8"))
-    result = run_python(TORCHRUN + ["--nproc_per_node=2", "keep.py"], tmp_path)
-    for one, other in zip(results_of(result), results_of(one_process)):
-        assert abs(one - other) <= 0.02
-    (one, order), (other, other_order) = (
-        torch.load(str(tmp_path / ("rank%d.pt" % rank))) for rank in (0, 1))
-    assert sorted(order + other_order) == list(range(562))  # half each
-    sampler = DistributedSampler(range(562), num_replicas=2, rank=0)
-    assert order != list(sampler)  # that of the first epoch
-    sampler.set_epoch(49)
-    assert order == list(sampler)
-    saved = torch.load(str(tmp_path / "model.pt"))
+def test_the_program_runs_as_pasted(capsys):
+    names, seen, _ = run(ONE)
+    assert differences(PRINTED, capsys.readouterr().out) == []
+    assert seen == 50 * ([(True, True, 64)] * 8 + [(True, True, 50), (
+        False, False, 188)]) + [(False, False, 250)]
     X, y = make_moons(n_samples=1000, noise=0.2, random_state=0)
-    for _ in range(2):
-        X, _, y, _ = train_test_split(X, y, random_state=0)
-    for kept, whole in [(saved["mean"], X.astype("float32").mean(axis=0)),
-                        (saved["scale"], X.astype("float32").std(axis=0))]:
-        np.testing.assert_allclose(kept, whole, rtol=1e-5)
-    assert set(saved) == {"model", "mean", "scale"}
-    assert set(saved["model"]) == set(one)
-    for name, weights in saved["model"].items():
-        assert torch.equal(one[name], other[name])
-        assert torch.equal(one[name], weights)
-    assert float(saved["model"]["0.weight"].norm()) > 0
+    X, X_test, y, y_test = train_test_split(X, y, random_state=0)
+    X, X_val, y, y_val = train_test_split(X, y, random_state=0)
+    for name, part, targets in [("train", X, y), ("val", X_val, y_val),
+                                ("test", X_test, y_test)]:
+        part = torch.tensor((part - X.mean(axis=0)) / X.std(axis=0)).float()
+        assert part.allclose(names["X_" + name], atol=1e-5)
+        assert names["y_" + name].flatten().tolist() == targets.tolist()
+    names, _, loss = run(ONE, "lr=0.01", "lr=0.1")  # whose last are not best
+    assert abs(loss - names["best_loss"]) < 1e-6 < names["val_loss"] - loss
 
 
-def test_on_two_machines_one_process_writes(tmp_path):
-    """Two agents of one process each: both have the local rank 0."""
-    agents = []
+@pytest.mark.parametrize("old, new, words", [
+    (DATA, DATA + "y = 2 * y - 1\n", "0 or 1"),
+    (DATA, DATA + "X[3, 0] = float('nan')\n", "finite"),
+    (DATA, DATA + "X = [['red', 'blue']] * 1000\n", "red"),
+    ("lr=0.01", "lr=1e30", "the loss is not finite in epoch 0: lower lr")])
+def test_the_program_says_what_is_wrong(old, new, words):
+    with pytest.raises(ValueError, match=words):
+        run(ONE, old, new)
+
+
+# Code after the data, the row of the table for it, what is changed for that
+# ("{0}" is the first piece of code in the row), and the range of the score.
+@pytest.mark.parametrize("data, row, changes, low, high", [
+    ("import pandas; X, y = pandas.DataFrame(X), y.tolist()", "any table", {},
+     0.95, 0.97),
+    ("X, y = datasets.load_breast_cancer(return_X_y=True); y = np.array(["
+     "'no', 'yes'])[y]", "any table", {
+         "# data": "{3}", "nn.Linear(2, 32)": "{2}"}, 0.9, 1),
+    ("X, y = datasets.load_iris(return_X_y=True)", "C classes", {
+        "# data": "{0}", " and np.isin(y, [0, 1]).all()": "",
+        "part.{1}, dtype=torch.float32": "part, {2}", LOSS: "{4}",
+        "nn.Linear(2, 32)": "nn.Linear(4, 32)", "nn.Linear(32, 1)": "{3}",
+        RIGHT: "{5}"}, 0.9, 1),
+    ("X, y = datasets.load_diabetes(return_X_y=True)", "a quantity", {
+        "np.isin(y, [0, 1]).all()": "{0}", LOSS: "{1}",
+        "nn.Linear(2, 32)": "nn.Linear(10, 32)",
+        "scaler =": "mean, size = y_train.mean(), y_train.std()\nscaler =",
+        "(part.reshape(-1, 1),": "((part.reshape(-1, 1) - mean) / size,",
+        "(%s).float().mean()" % RIGHT: "{2}", "accuracy =": "outputs, y_test ="
+        " (mean + size * z for z in (model(X_test), y_test)); accuracy ="},
+     35, 55)])
+def test_the_program_takes_other_data(data, row, changes, low, high, capsys):
+    text = ONE.replace(DATA, "from sklearn import datasets\n%s%s\n# data\n" % (
+        DATA, data))
+    code = re.findall("`(.*?)`", re.findall(r"(?m)^\| %s.*" % row, TEXT)[0])
+    for old, new in changes.items():
+        assert old.format(*code) in text
+        text = text.replace(old.format(*code), new.format(*code))
+    run(text)
+    assert low < float(capsys.readouterr().out.split()[-1]) <= high
+
+
+def test_both_programs_read_and_guard_alike():
+    for start, end in [("X, y =", "\nmodel ="), ("    if not m", "\nmodel.l")]:
+        lines = ONE[ONE.index(start):ONE.index(end)]
+        assert lines.replace("model.", "network.") in MANY
+
+
+def test_two_machines_train_as_one_does(tmp_path):
+    """Each has one process, so both have the local rank 0."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
-        endpoint = "--rdzv_endpoint=localhost:%d" % free.getsockname()[1]
-    for number in (0, 1):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        (folder / "train.py").write_bytes(PROGRAMS[1].encode("utf-8"))
+        host = "localhost:%d" % free.getsockname()[1]
+    command, = re.findall(r"(?m)^\.venv/bin/(torchrun .*HOST.*)", TEXT)
+    command = command.replace("HOST:29500", host).replace("node=8", "node=1")
+    agents = []
+    for number in "01":
+        (tmp_path / number).mkdir()
+        (tmp_path / number / "train.py").write_text(
+            "text = %r\n%s\ntorch.save((seen[:-1], names['order'], loss, names"
+            "['best_loss'], end.state_dict()), 'kept.pt')\n" % (MANY, SPY))
         agents.append(subprocess.Popen(
-            [sys.executable] + TORCHRUN[:2] + [
-                "--nnodes=2", "--nproc_per_node=1", "--rdzv_backend=c10d",
-                endpoint, "train.py"],
-            cwd=str(folder), env=environment(), stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE))
-    printed = [agent.communicate(timeout=300)[0] for agent in agents]
-    assert [agent.returncode for agent in agents] == [0, 0]
-    assert sum(text.count(b"test accuracy") for text in printed) == 1
-    assert len(list(tmp_path.glob("*/model.pt"))) == 1
+            shlex.split(BIN + command), cwd=str(tmp_path / number), stdout=-1,
+            env=environment(), stderr=-1, universal_newlines=True))
+    printed, = filter(None, [agent.communicate(timeout=300)[0]
+                             for agent in agents])
+    for one, two in zip(*(re.findall(r"\d\.\d+", text)
+                          for text in (PRINTED, printed))):
+        assert abs(float(one) - float(two)) <= 0.02
+    seen, orders, losses, best_losses, weights = zip(*(
+        torch.load(str(tmp_path / number / "kept.pt")) for number in "01"))
+    epochs = 50 * ([(True, True, 32)] * 8 + [(True, True, 25), (
+        False, False, 94)])
+    assert sorted(seen) == [epochs, epochs + [(False, False, 250)]]
+    assert sorted(torch.cat(orders).tolist()) == list(range(562))
+    sampler = DistributedSampler(range(562), num_replicas=2, rank=0)
+    sampler.set_epoch(49)
+    assert list(sampler) in [order.tolist() for order in orders]
+    assert losses == pytest.approx(best_losses, rel=1e-5)
+    file, = tmp_path.glob("*/model.pt")
+    saved, scaler = torch.load(str(file)), run(ONE)[0]["scaler"]
+    for name in saved["model"]:
+        assert saved["model"][name].equal(weights[0][name])
+        assert saved["model"][name].equal(weights[1][name])
+    assert saved["mean"].tolist() == scaler.mean_.tolist()
+    assert saved["scale"].tolist() == scaler.scale_.tolist()
 
 
-def test_the_programs_are_two_and_fit():
-    assert len(PROGRAMS) == 2
-    code = [line for line in PROGRAMS[0].splitlines() if line.strip()]
-    assert 30 <= len(code) <= 48
-    for line in "".join(PROGRAMS).splitlines():
-        assert len(line) <= 79
+@pytest.mark.parametrize("gpu, nccl, wanted", [
+    (True, True, ["nccl", torch.device("cuda", 1)]), (False, True, ["gloo"]),
+    (True, False, ["gloo", torch.device("cuda", 1)])])
+def test_a_gpu_is_chosen_by_the_local_rank(monkeypatch, gpu, nccl, wanted):
+    chosen = []
+    for place, name, stub in [
+            (torch.cuda, "is_available", lambda: gpu),
+            (torch.cuda, "set_device", chosen.append),
+            (dist, "is_nccl_available", lambda: nccl),
+            (dist, "init_process_group", chosen.append),
+            (dist, "get_rank", lambda: 9), (dist, "get_world_size", int)]:
+        monkeypatch.setattr(place, name, stub)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    exec(MANY[:MANY.index("torch.manual_seed")], {})
+    assert chosen == wanted
 
 
-def test_links_lead_somewhere():
-    anchors = {anchor(h) for h in re.findall(r"(?m)^#+ (.*)$", TEXT)}
-    links = re.findall(r"\]\(([^)]+)\)", TEXT)
-    assert links
-    for link in links:
-        if link.startswith("#"):
-            assert link[1:] in anchors
-        elif not link.startswith("https://"):
-            assert (ROOT / link.split("#")[0]).is_file(), link
+def test_links_point_at_their_lines():
+    lines, places = SCRIPT.splitlines(), []
+    for text, path, line in re.findall(
+            r"\[([^]]*)\]\((?!https)([^)#]+)(?:#L(\d+))?\)", TEXT):
+        assert (ROOT / path).is_file(), path
+        if line:
+            places.append(int(line))
+            assert re.match("# ###? (Deeper: )?%s|(def|class) %s\\b" % (
+                re.escape(text), text.strip("`")), lines[int(line) - 1])
+    parts = [number for number, line in enumerate(lines, start=1)
+             if re.match(r"# ## \d|# ### (?!Exercise)", line)]
+    assert places[:len(parts)] == parts  # the first table holds them all
+    assert build_notebook.link_sections(TEXT, SCRIPT) == TEXT
 
 
-def test_links_into_the_script_point_at_their_lines(script_text):
-    lines = script_text.splitlines()
-    links = re.findall(r"\[([^\]]*)\]\([^)#]*\.py#L(\d+)\)", TEXT)
-    for text, number in links:
-        line = lines[int(number) - 1]
-        assert text.strip("`") in line, text
-        assert re.match("# ###? |def |class ", line), line
-    parts = [part for part in parts_of(script_text)
-             if not part.title.startswith("Exercise")]
-    sections = [text for text, _ in links if re.match(r"\d\. ", text)]
-    assert len(sections) == 9
-    assert len(links) == len(parts) + 9 + len(COPIED)
-    assert build_notebook.link_sections(TEXT, script_text) == TEXT
-
-
-def test_the_picture_names_every_section():
-    picture, = re.findall(r"(?ms)^```mermaid\n(.*?)^```$", TEXT)
-    assert {int(n) for n in re.findall(r"\d", picture)} == set(range(1, 10))
-
-
-# What to do with each part that is worth copying, to see that it works.
-USES = {
-    "MLP": "assert MLP(2, [3], 1)(torch.zeros(4, 2)).shape == (4, 1)",
-    "TensorBatches": "assert len(list(TensorBatches(torch.zeros(5, 2), "
-                     "batch_size=2, shuffle=True))) == 3",
-    "split_in_three": "assert len(split_in_three(np.zeros((10, 2)), "
-                      "np.zeros(10), 0)[0][0]) == 6",
-    "to_tensors": "assert to_tensors([[[1, 2]]])[0].dtype == torch.float32",
-    "check_targets": "check_targets(torch.zeros(2, 1), torch.ones(2, 1), "
-                     "nn.BCEWithLogitsLoss())",
-    "check_batch": "check_batch(nn.Linear(2, 1), torch.zeros(3, 2), "
-                   "torch.ones(3, 1), nn.MSELoss())",
-    "train_epoch": TRAINING + "assert train_epoch(model, [PAIR], "
-                   "nn.MSELoss(), optimizer) > 0",
-    "evaluate": TRAINING + "assert evaluate(model, [PAIR], nn.MSELoss()) > 0",
-    "fit": TRAINING + "history = fit(model, [PAIR], [PAIR], nn.MSELoss(), "
-           "optimizer, 3)\nassert len(history['val_loss']) == 3",
-    "predict": "assert predict(nn.Linear(2, 1), [[1, 2]]).shape == (1, 1)",
-    "classify": """torch.save({"sizes": [1, [2], 1], "activation": "ReLU",
-    "weights": MLP(1, [2], 1).state_dict(), "mean": torch.zeros(1),
-    "scale": torch.ones(1), "classes": ["a", "b"]}, "file.pt")
-assert classify("file.pt", [[0.5]])[0][0] in "ab\"""",
-}
-
-
-def test_each_part_to_copy_has_a_use():
-    assert [row[0] for row in COPIED] == list(USES)
-
-
-@pytest.mark.parametrize("name, needs", COPIED)
-def test_parts_work_when_pasted_with_what_they_need(name, needs, tmp_path):
-    needed = re.findall(r"`(\w+)`", needs)
-    assert sorted(needed) == sorted(NEEDS[name])
-    text = "\n".join([IMPORTS] + [SOURCES[part] for part in needed]
-                     + [SOURCES[name], USES[name], ""])
-    (tmp_path / "pasted.py").write_bytes(text.encode("utf-8"))
-    result = run_python(["-W", "error", "pasted.py"], tmp_path)
-    assert (result.returncode, result.stderr) == (0, "")
+def test_words_are_the_bold_ones_and_lead_where_they_are_bold_first():
+    told = re.findall(r"\*\*([^*]+)\*\*(?:(?!\*\*|#L)[\s\S])*#L(\d+)\)",
+                      TEXT.split("\n## Words\n")[1].split("\n## ")[0])
+    bold, lines = {}, SCRIPT.splitlines()
+    for part in parts_of(SCRIPT, with_sections=True):
+        prose = "\n".join(text for kind, text in part.cells if kind != "code")
+        line = lines.index(prose.splitlines()[0]) + 1
+        for term in re.findall(r"\*\*([^*]+)\*\*", plain(prose)):
+            bold.setdefault(term.lower(), line)
+    assert {term.lower(): int(line) for term, line in told} == {
+        term: line for term, line in bold.items()
+        if term[-1] != "." and term != "2 / curvature"}
 
 
 def test_length():
-    assert 120 <= len(TEXT.splitlines()) <= 420
+    assert len(TEXT.splitlines()) <= 420
+    assert max(map(len, (ONE + MANY).splitlines())) <= 79
 
 
-def test_ci_runs_the_test_command_as_written():
-    test_commands = [c.strip() for c in COMMANDS if "pytest" in c]
-    assert len(test_commands) == 1
-    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    assert test_commands[0] in ci
-    assert "nox" in "".join(ci)
+def test_commands_name_what_is_there():
+    test, = re.findall(r"(?m)^python3 .* -m pytest tests$", TEXT)
+    assert test in (ROOT / ".ci" / "run").read_text().splitlines()
+    for name in re.findall(r"\.venv/bin/([\w-]+)", TEXT):
+        assert Path(BIN, name).exists(), name
+    for name in re.findall(r"tests/[\w.]+", TEXT):
+        assert (ROOT / name).is_file(), name
+
+
+def test_the_benchmark_times_every_loop_of_the_table(tmp_path):
+    script = ROOT / "tests" / "benchmark_training.py"
+    options = "--hidden 16 --samples 2048 --epochs 8 --repeats 2 --batch-sizes"
+    result = run_python([str(script), *options.split(), "256"], tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    accuracies = re.findall(r"(?m)^\| 256 .* (\S+) \|$", result.stdout)
+    assert all(0.3 < float(accuracy) < 1 for accuracy in accuracies)
+    head, _, *rows = TEXT.split("| Loop |")[1].split("\n\n")[0].splitlines()
+    assert len(rows) == len(accuracies)
+    assert "default=%s" % [int(size) for size in re.findall(
+        r"\d+", head.replace(",", ""))] in script.read_text(encoding="utf-8")
 
 
 def test_the_versions_are_those_that_nox_tests():
-    rows = [row.split(" | ") for row in re.findall(
-        r"(?m)^\| (\d+\.\d+\.\d+ \| .*) \|$", TEXT)]
     noxfile = (ROOT / "tests" / "noxfile.py").read_text(encoding="utf-8")
-    pythons = re.findall(r'session\(python="([\d.]+)"\)', noxfile)
-    pins = re.findall(r'"torch==(\S+)", "numpy==(\S+)", "matplotlib==(\S+)",'
-                      r'\s+"scikit-learn==([\d.]+)"', noxfile)
-    assert len(rows) == 3 and len(pins) == len(pythons) == 2
-    for row, python, pinned in zip(rows, pythons, pins):
-        assert row[0].startswith(python + ".") and row[1:] == list(pinned)
-    newer = [tuple(map(int, row[1].split("."))) for row in rows]
-    assert newer == sorted(newer)
-
-
-def test_the_run_command_names_the_script_and_the_requirements():
-    run_commands = [c for c in COMMANDS if "requirements.txt" in c
-                    and build_notebook.SCRIPT.name in c]
-    assert len(run_commands) == 1
-
-
-def test_requirements_are_the_five_packages():
-    lines = [line for line in (ROOT / "requirements.txt").read_text()
-             .splitlines() if not line.startswith("#")]
-    assert [re.split(r"[<>=]", line)[0] for line in lines] == [
-        "torch", "numpy", "numpy", "matplotlib", "scikit-learn", "jupyter"]
-    assert lines[2].startswith("numpy<2; sys_platform == \"darwin\"")
+    rows = re.findall(r"(?m)^\| (\d\.\d+)\.\d+ \| (.*) \|$", TEXT)
+    assert rows[:2] == [(python, " | ".join(re.findall('==([^"]+)', pins)[:4]))
+                        for python, pins in re.findall(
+        r'(?s)session\(python="(.*?)"\).*?check\((.*?)\)', noxfile)]
+    assert re.findall("(?m)^[a-z-]+", (ROOT / "requirements.txt").read_text()
+                      ) == ["torch", "numpy", "numpy", "matplotlib",
+                            "scikit-learn", "jupyter"]

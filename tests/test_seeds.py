@@ -7,7 +7,6 @@ marked "always". `pytest tests/test_seeds.py --shifts 20` takes twenty.
 
 import ast
 
-import pytest
 from test_claims import SAID, SHOWN
 from walk import Moved, Walk
 
