@@ -36,6 +36,8 @@ def after(t, title, cell=-1):
 
 
 def agree(found, expected, atol=0.0051):
+    expected = [number.detach() if torch.is_tensor(number) else number
+                for number in expected]
     np.testing.assert_allclose(
         found, [float(number) for number in expected], rtol=0, atol=atol)
     return True

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from compare import differences
+from compare import NUMBER, differences
 from definitions import CELLS, load
 from torch import nn
 from torch.distributions import Bernoulli, Categorical, Laplace, Normal
@@ -35,7 +35,17 @@ def after(t, title, cell=-1):
 
 
 def same(printed, lines):
-    wrong = differences("\n".join(lines), printed)
+    """Check a text; its numbers may have more digits than are printed."""
+    shown = iter(NUMBER.findall(printed))
+
+    def rounded(found):
+        places = len(next(shown, "").partition(".")[2])
+        return f"{float(found.group()):.{places}f}"
+
+    expected = "\n".join(lines)
+    if "e-" not in printed:  # that is: no powers of ten
+        expected = NUMBER.sub(rounded, expected)
+    wrong = differences(expected, printed)
     assert not wrong, wrong
     return True
 
@@ -48,8 +58,7 @@ def holds(title, function):
 def prints(title, cell, lines):
     """Check the words and numbers that a cell prints.
 
-    lines is a list, or a function of the names after the cell. The numbers
-    may have more digits than are printed.
+    lines is a list, or a function of the names after the cell.
     """
     return always(lambda t: same(
         t.printed(title, cell),

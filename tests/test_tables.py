@@ -457,7 +457,7 @@ HELD_BY_SEAL_ALONE = {
     "bd23": "The question it answers", "7dbc": "[1. ", "f9ab": "[2. ",
     "ea93": "[3. ", "e373": "[4. ", "9138": "[5. ", "8d11": "[6. ",
     "787f": "[7. ", "9a38": "[8. ", "82fd": "[9. ", "722b": "Yours",
-    "fe71": "any table", "2f2d": "C classes", "189b": "a quantity",
+    "fe71": "any table", "2f2d": "C classes", "62ec": "a quantity",
     # README: first rows of tables, and messages of other machines.
     "15cf": "Activation", "2c10": "Prediction", "99d0": "Message",
     "eeb0": "MPS Tensor", "fe4b": "same device", "39c3": "out of memory",
