@@ -34,8 +34,8 @@ MUTANTS = [
      'ax.plot([4, 6], [15, 35], label="slope 10, at w = 5")',
      'ax.plot([4, 6], [20, 30], label="slope 10, at w = 5")'),
     ("cell",
-     "    sums = softmax(logits, dim).sum(dim=1)",
-     "    sums = softmax(logits, dim).sum(dim=dim)"),
+     "softmax(logits, dim).sum(dim=1))",
+     "softmax(logits, dim).sum(dim=dim))"),
     ("cell",
      '    ax.plot(z, gradient_of(function, z), label="slope")',
      '    ax.plot(z, function(z), label="slope")'),
@@ -554,10 +554,10 @@ MUTANTS = [
      "Training loss goes on towards 0; validation loss turns and rises.",
      "Validation loss goes on towards 0; training loss turns and rises."),
     ("caption",
-     "(At first the training loss is higher: a fifth of its labels are wrong"
-     ".)",
-     "(At first the training loss is lower: a fifth of its labels are wrong."
-     ")"),
+     "(For most epochs the training loss is higher: a fifth of its labels ar"
+     "e wrong.)",
+     "(For most epochs the training loss is lower: a fifth of its labels are"
+     " wrong.)"),
     ("words",
      "A missed 1 adds the example to the weights, which raises the sum for i"
      "t",
@@ -602,8 +602,8 @@ MUTANTS = [
      "etic",
      "twice the batch halves the noise, and costs four times the arithmetic"),
     ("words",
-     "so momentum takes a lower rate",
-     "so momentum takes a higher rate"),
+     "so begin at a tenth of the rate",
+     "so begin at ten times the rate"),
     ("words",
      "`backward()` *adds* to `.grad`; it does not replace it.",
      "`backward()` *replaces* `.grad`; it does not add to it."),

@@ -140,7 +140,7 @@ def test_a_session_stays_as_it_was(run, tmp_path):
     short = "\n\n".join(CELLS[:3] + CELLS[-1:])
     (tmp_path / "short.py").write_bytes(short.encode("utf-8"))
     result = run_python(["-B", "-c", SESSION, os.path.dirname(SCRIPT)],
-                        tmp_path)
+                        tmp_path, IPYTHONDIR=str(tmp_path))
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.startswith(run.stdout + "STATE")
     assert result.stdout.count("has held.\nSTATE svg 2 True\n") == 4
