@@ -127,6 +127,12 @@ def zero_line(neuron, x1):
     return -(neuron.weights[0] * x1 + neuron.bias) / neuron.weights[1]
 
 
+def taught(X, y, passes):
+    perceptron = Perceptron(2)
+    perceptron.fit(X, y, passes)
+    return perceptron
+
+
 def gates_are_learned(t):
     expected = []
     for gate in re.findall("AND|OR", t.printed("Single", 1)):
@@ -341,6 +347,8 @@ SHOWN = [
                             lambda x, n: n.X[n.y == 1, 1])),
     ("02_perceptron", draws("02_perceptron", "after pass 1", ":",
                             lambda x, n: zero_line(n.early, x))),
+    ("Linear", always(lambda t: after(t, "Linear", 0).early.weights.equal(
+        taught(after(t, "Linear", 0).X, after(t, "Linear", 0).y, 1).weights))),
 
     # 3. Activation Functions
     ("03_walk", labels_axes("03_walk", ("w", "height"))),

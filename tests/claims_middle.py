@@ -215,14 +215,20 @@ def mends_are_drawn(t):
 def others_rest_as_said(t):
     """Check how far the networks without XOR are off, corner by corner."""
     n, printed = after(t, "XOR,"), re.findall(r"0\.\d\d", t.printed("XOR,"))
-    off = {"0.69": [1 / 2, 1 / 2, 1 / 2, 1 / 2], "0.35": [0, 0, 1 / 2, 1 / 2],
-           "0.48": [0, 1 / 3, 1 / 3, 2 / 3]}
-    assert {*printed} <= {*off}, printed
+    off = {0.69: [1 / 2, 1 / 2, 1 / 2, 1 / 2], 0.35: [0, 0, 1 / 2, 1 / 2],
+           0.48: [0, 1 / 3, 1 / 3, 2 / 3]}
+
+    def place(loss):
+        return min(off, key=lambda rest: abs(rest - float(loss)))
+
+    assert max(abs(place(loss) - float(loss)) for loss in printed) < 0.025, \
+        printed
     assert n.right.sum() == n.found[2], n.found
     misses = abs(n.logits.sigmoid() - n.targets).T
-    for loss, missed in zip(n.losses[~n.right], misses[~n.right].tolist()):
+    for loss, missed in zip(n.losses[~n.right].tolist(),
+                            misses[~n.right].tolist()):
         np.testing.assert_allclose(
-            sorted(missed), off[f"{loss:.2f}"], rtol=0, atol=0.1)
+            sorted(missed), off[place(loss)], rtol=0, atol=0.1)
     return True
 
 
