@@ -313,6 +313,24 @@ SAID = [
             == {0, 1.25})),
     ("Two", "the first changes what layers compute, the second stops the "
      "memory", always(modes_do_different_things)),
+    ("03_initial_weights",
+     "Read from right to left; equal distances are equal factors.",
+     lambda t: t.figures["03_initial_weights"].axes[0].get_yscale() == "log"
+     and all(line.get_ydata()[-1] == 1
+             for line in t.figures["03_initial_weights"].axes[0].lines)),
+    ("Initial Weights", "Those of `nn.Linear` suit a few layers.",
+     holds("Initial Weights", lambda n: n.sizes["ReLU, nn.Linear's"][0] < 1e-9
+           and n.sizes["ReLU, nn.Linear's"][-4] > 0.01)),
+    ("04_xor", "On the left are the four corners; on the right the same four",
+     lambda t: [ax.get_title()[:6] for ax in t.figures["04_xor"].axes]
+     == ["Inputs", "Hidden"]),
+    ("04_universal", "straight between the knots, and on the curve at each",
+     lambda t: agree(t.line("04_universal", "sum of the pieces")[1][
+         :241:40].flatten(), np.sin(range(7)), atol=1e-5)),
+    ("08_backpropagation", "Read the values above the names from left to "
+     "right, and the slopes below them",
+     lambda t: t.figures["08_backpropagation"].axes[0].get_title()
+     == "Values (above) go forward, slopes (below) come back"),
 ]
 
 SHOWN = [
