@@ -29,7 +29,7 @@ for module in ("definitions", "data", "verdicts", "training"):
 
 @pytest.mark.parametrize("name", DOCS)
 def test_each_sentence_is_held_by_a_test_that_quotes_it(name):
-    assert sorted(QUOTED[name]) == DOCS[name]
+    assert sorted(QUOTED[name]) == DOCS[name] and (DOCS[name] or "." in name)
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_examples(name, tmp_path, monkeypatch):
