@@ -224,7 +224,7 @@ show(draw_boundary(
 # ### Biological Inspiration
 # Its smallest part is named after the nerve cell, which fires when enough
 # signals arrive together through connections of different strength. The
-# likeness ends there: nobody has shown that brains learn as Section 8 does.
+# likeness ends there: nobody has shown that brains learn as networks do.
 
 # %% [markdown]
 # ### Basic Components: Neurons, Weights, Biases, Layers
@@ -364,7 +364,8 @@ show(fig, "01_network")
 # Try AND, which is 1 when both inputs are 1, on paper. All weights start at 0.
 # For (0, 0) the sum is 0, so the answer is 1, and wrong: $b$ becomes -1. For
 # (0, 1) and (1, 0) the sum is -1 and the answer 0, which is right. For (1, 1)
-# the answer is 0 too, and wrong: $w$ becomes (1, 1) and $b$ 0. So: 2 mistakes.
+# the answer is 0 too, and wrong: $w$ becomes (1, 1) and $b$ 0. That makes 2
+# mistakes in the first pass.
 
 # %%
 class Perceptron:
@@ -422,7 +423,7 @@ early, perceptron = Perceptron(in_features=2), Perceptron(in_features=2)
 early.fit(X, y, max_passes=1)
 mistakes = perceptron.fit(X, y)
 print("Two clouds: mistakes in each pass over the 100 points:", mistakes)
-assert mistakes[-1] == 0, f"the rule must end where a line does: {mistakes}"
+assert mistakes[-1] == 0, f"a line exists, so it must end: {mistakes}"
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 3.8))
@@ -441,8 +442,8 @@ show(fig, "02_perceptron")
 # %% [markdown]
 # Each line is where the weighted sum is zero, $w_1 x_1 + w_2 x_2 + b = 0$: on
 # one side the neuron answers 1, on the other 0. Each correction looks at one
-# point only, and may make the line worse for others. So a pass may make more
-# mistakes than the line before it, or after it, has.
+# point only, and may make the line worse for others. The line moves during a
+# pass, so the mistakes of a pass are not those of the line drawn.
 #
 # Now the case that breaks it. **XOR** ("exclusive or") is 1 when exactly one
 # of the two inputs is 1, like a lamp with two switches. How many mistakes will
@@ -632,7 +633,7 @@ def sigmoid(z):
 def tanh(z):
     """Return the hyperbolic tangent of each entry. Needs sigmoid.
 
-    Any shape. In 32 bits off by up to 0.0000002, near zero perhaps by all.
+    Any shape. In 32 bits off by up to 0.0000002, near zero too.
     """
     return 2 * sigmoid(2 * z) - 1
 
@@ -640,8 +641,8 @@ def tanh(z):
 # ### ReLU (Rectified Linear Unit) and its variants (Leaky ReLU, ELU)
 # Sigmoid and tanh go flat far from 0, and slopes near zero teach little.
 # **ReLU** is $\max(0, z)$: it keeps positive numbers and replaces the others
-# by zero. It is cheap, and its slope is 1 wherever $z$ is positive. (At 0
-# PyTorch takes 0.)
+# by zero. It is cheap, and its slope is 1 wherever $z$ is positive. (At its
+# corner, 0, PyTorch takes the slope as 0.)
 #
 # Two variants keep a slope for negative sums. **Leaky ReLU** is
 # $\max(0.01 z, z)$. **ELU** bends smoothly towards $-\alpha$ ($\alpha$ is
@@ -684,7 +685,7 @@ for f in (relu, leaky_relu, nn.functional.elu):
 # steps against it slowly pull the unit back (to be thrown out again, at this
 # rate). ELU's is next to nothing (the number behind `e-` says how far the
 # point moves to the left): it helps only where sums are mildly negative. A far
-# smaller rate would have kept it alive.
+# smaller rate would have kept the unit alive.
 
 # %% [markdown]
 # ### Softmax (for output layers in classification)
@@ -821,7 +822,7 @@ show(fig, "03_initial_weights")
 # Read from right to left; equal distances are equal factors. Too small weights
 # make the gradient **vanish**, and early layers hardly learn; too large ones
 # make it **explode**. Those of `nn.Linear` suit a few layers. A sigmoid, whose
-# slope is at most a quarter, needs far more than gain 1 (11: by trying).
+# slope is at most a quarter, needs far more than gain 1 (by trying, 11).
 
 # %% [markdown]
 # ### Exercise 3
@@ -847,7 +848,7 @@ show(fig, "03_initial_weights")
 # $$u_1 = \max(0,\; x_1 + x_2), \qquad u_2 = \max(0,\; x_1 + x_2 - 1),
 # \qquad \mathrm{output} = u_1 - 2 u_2$$
 #
-# What comes out for inputs (1, 1)? Work it out before you run the cell.
+# What comes out for inputs (1, 1)? Work it out first.
 
 # %%
 corners = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
@@ -886,14 +887,14 @@ show(fig, "04_xor")
 # two triangles now share one place, and one line, $u_1 - 2 u_2 = 0.5$,
 # separates them from the circles.
 #
-# Hidden units bend. How far? Each ReLU unit $\max(0,\; x - t)$ is flat up to
-# its **knot** $t$ and rises after it, so adding a multiple of it changes the
-# slope from $t$ on, and nothing to the left. Give each unit the *change* of
-# slope needed at its knot, and the sum (plus a bias, where the curve does not
-# start at 0) joins the points of a curve by straight lines. Through (0, 0),
-# (1, 1) and (2, 0), for example, it is $\max(0, x) - 2 \max(0, x - 1)$: the
-# XOR network, with $x = x_1 + x_2$. The next cell does this for $\sin x$, with
-# six units, knots at 0 to 5.
+# Hidden units can bend a line. How far? Each ReLU unit $\max(0,\; x - t)$ is
+# flat up to its **knot** $t$ and rises after it, so adding a multiple of it
+# changes the slope from $t$ on, and nothing to the left. Give each unit the
+# *change* of slope needed at its knot, and the sum (plus a bias, where the
+# curve does not start at 0) joins the points of a curve by straight lines.
+# Through (0, 0), (1, 1) and (2, 0), for example, it is
+# $\max(0, x) - 2 \max(0, x - 1)$: the XOR network, with $x = x_1 + x_2$. The
+# next cell does this for $\sin x$, with six units, knots at 0 to 5.
 
 # %%
 knots = torch.linspace(0, 6, 7)
@@ -918,7 +919,7 @@ show(fig, "04_universal")
 # %% [markdown]
 # The wide grey line is the target, each thin blue line is what one unit adds,
 # and the dashed line is their sum: straight between the knots, and on the
-# curve at each. Past 6 it goes straight on, and the sine turns.
+# curve at each. Past 6 it goes straight on, and the sine turns back.
 #
 # The **universal approximation theorem** says it in general. Take any
 # continuous target (one without jumps) on a closed and bounded domain, such as
@@ -932,7 +933,7 @@ show(fig, "04_universal")
 
 # %% [markdown]
 # ### Forward Propagation in an MLP
-# Computing the output layer by layer is **forward propagation**:
+# Computing the output, layer by layer, is **forward propagation**:
 #
 # $$H_1 = f(X W_1^T + b_1), \qquad H_2 = f(H_1 W_2^T + b_2), \qquad
 # \mathrm{output} = H_2 W_3^T + b_3$$
@@ -1044,7 +1045,7 @@ for shelf in (layers, nn.ModuleList(layers)):
 # %% [markdown]
 # ### Implementing the `forward` method
 # `forward` takes a batch and returns the output. You never call it yourself:
-# call the module, `model(x)`, which runs `forward` and whatever is attached.
+# call the module, `model(x)`, which runs `forward` and anything attached.
 
 # %%
 class SimpleMLP(nn.Module):
@@ -1164,7 +1165,7 @@ print("eval(): ", *[f"{model(point).item():.4f}" for _ in range(4)])
 
 # %% [markdown]
 # ### Exercise 5
-# Count the parameters of `MLP(10, [20, 30], 5)` on paper, then by `numel`.
+# Count the parameters of `MLP(10, [20, 30], 5)` on paper; check with `numel`.
 
 # %% [markdown]
 # ## 6. Loss Functions: Measuring Model Error
@@ -1404,8 +1405,8 @@ for row in zip(p, *slopes):
 #
 # Take a landscape over two weights, a ravine, gentle in one direction and
 # steep in the other: $\frac{1}{2}(w_1^2 + 20\, w_2^2)$. The numbers 1 and 20
-# are its **curvatures**: how fast the slope grows along each axis. Its lowest
-# point is at zero.
+# are its **curvatures**: how fast the slope grows along each axis. It is
+# lowest at zero.
 
 # %%
 def ravine(point, curvatures=(1.0, 20.0)):
@@ -1705,10 +1706,12 @@ show(fig, "08_backpropagation")
 # %% [markdown]
 # Read the values above the names from left to right, and the slopes below
 # them, in italics, from right to left. Each slope is the one at the tip of its
-# arrow, times how fast the tip changes with the tail. (`x` is never moved.)
+# arrow, times how fast the tip changes with the tail. (Nobody moves `x`, so it
+# needs no slope.)
 #
 # Is it true? Ask a witness that knows no calculus: move `w1` from 3 to 3.001
-# and see how far the loss moves. Then ask PyTorch, with two linear layers.
+# and see how far the loss moves. Then ask PyTorch, with the same numbers in
+# two linear layers.
 
 # %%
 nudged = (w2 * max(0.0, w1 * x + 0.001 * x + b1) + b2 - target) ** 2
@@ -1792,9 +1795,9 @@ assert total < 0.2, f"the loss must fall well below log 2 = 0.69: {total}"
 # %% [markdown]
 # A `DataLoader` fetches sample by sample, which is right for files. When
 # everything is in memory as tensors, gathering each batch's rows in one go is
-# far quicker, and a small network trains up to twice as fast. `TensorBatches`
-# does that, in the `DataLoader`'s place. (Begin with batches of 32 to 256:
-# smaller ones make noisy steps, larger ones fewer in an epoch.)
+# far quicker, and shortens the whole training of a small network.
+# `TensorBatches` does that, in the `DataLoader`'s place. (Begin with batches
+# of 32 to 256: smaller ones make noisy steps, larger ones fewer in an epoch.)
 
 # %%
 def check_tensors(tensors, batch_size):
@@ -2085,7 +2088,8 @@ for noise in (0.0, 0.01):
             weights = network.layers[0].weight
             print(f"broken by {noise:.0%}, step {step}: error {loss:.3f},",
                   f"first weights {weights.min():.2f} to {weights.max():.2f}")
-assert 0.99 < errors[0.0, 60] / errors[0.01, 60] < 1.01, f"alike: {errors}"
+assert 0.99 < errors[0.0, 60] / errors[0.01, 60] < 1.01, (
+    f"after 60 steps the errors must still be alike: {errors}")
 assert errors[0.0, 600] > 1.2 * errors[0.01, 600], f"must part: {errors}"
 
 # %% [markdown]
@@ -2137,7 +2141,8 @@ for mend in ("no mend", "Kaiming weights", "BatchNorm", "residual"):
         loss.backward()
         optimizer.step()
     print(f"{mend}: loss {loss.item():.3f} at step 30")
-    assert (loss > 0.6) == (mend == "no mend"), f"{mend} must end: {loss}"
+    assert (loss > 0.6) == (mend == "no mend"), (
+        f"{mend}: each mend, and nothing else, must end below 0.6: {loss}")
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 3.6))
@@ -2183,7 +2188,8 @@ for units in (2, 4, 8):
     rest = sorted({round(loss, 2) for loss in losses[~right].tolist()})
     print(f"{units} hidden units: {found[-1]} of 200 find XOR; others: loss",
           *rest)
-assert 0 < found[0] < 100 and found == sorted(found), f"must grow: {found}"
+assert 0 < found[0] < 100 and found == sorted(found), (
+    f"2 units must find it seldom, more units more often: {found}")
 
 # %% [markdown]
 # Two units are enough to *have* the weights, and seldom to *find* them. The
@@ -2353,7 +2359,7 @@ with torch.no_grad():
 print(f"Validation accuracy: {right.float().mean().item():.3f}")
 
 # %% [markdown]
-# You have trained a network. The rest makes tools for your data.
+# You have trained a network. The rest of the section makes tools of it.
 
 # %% [markdown]
 # ### Tools: Tensors from Any Data
@@ -2617,9 +2623,9 @@ def check_batch(model, inputs, targets, loss_fn):
 
 # %% [markdown]
 # A batch that fits passes in silence. Now make mistakes that people report.
-# Without the check they train; the brackets say what happens. (One can only be
-# suspected, and brings a warning: outputs from 0 to 1 where the loss takes
-# logits.)
+# Without the check they train all the same; the brackets say what happens.
+# (One can only be suspected, and brings a warning: outputs from 0 to 1 where
+# the loss takes logits.)
 
 # %%
 X_few, y_few = X_train[:32], y_train[:32]
@@ -2718,7 +2724,7 @@ def evaluate(model, val_batches, loss_fn, device="cpu"):
 
     Needs modes_kept, check_model, check_pairs, check_targets, check_classes
     and check_pairing. Holds all outputs; if their shapes differ, it is their
-    mean.
+    mean by samples.
     >>> evaluate(nn.ReLU(), [([[0.0]], [[1.0]])], nn.MSELoss())
     1.0
     """
@@ -2852,7 +2858,7 @@ def predict(model, inputs, device="cpu", batch_size=1024):
 # %% [markdown]
 # ### The Tools at Work
 # Train the baseline and a fresh network with `fit`. With `patience=10` it
-# stops ten epochs after the best, or after 40, and leaves the best weights.
+# stops ten epochs after the best, or after 40 epochs, with the best weights.
 
 # %%
 torch.manual_seed(9)
@@ -2967,7 +2973,7 @@ assert costs[0] < costs[1], f"wrong answers must cost more later: {costs}"
 # Accuracy asks if an answer is right, the loss also how sure it is. A network
 # that learns by heart grows surer, so each wrong answer costs more. Here the
 # wrong labels cost accuracy as well; with right ones the accuracy all but
-# holds, and the loss rises all the same.
+# holds, and the validation loss rises all the same.
 
 # %% [markdown]
 # ### Your Own Data
@@ -3007,8 +3013,8 @@ X_parts = [np.where(np.isnan(part), medians, part) for part in X_parts]
 
 # %% [markdown]
 # Scale the targets too: a fresh network's outputs are near 0. Afterwards,
-# `inverse_transform` takes outputs back to the target's units. Compare: the
-# mean for everyone.
+# `inverse_transform` takes outputs back to the target's units. Compare with
+# the mean for everyone.
 
 # %%
 x_scaler, y_scaler = (StandardScaler().fit(p[0]) for p in (X_parts, y_parts))
@@ -3037,8 +3043,8 @@ assert errors["network"] < 0.85 * errors["mean for everyone"], (
 # Somebody else's program gets a file from you, and raw rows. What must be in
 # the file? The weights, as a `state_dict`, are not enough: it also takes the
 # sizes and the activation, the names of the classes, and all that was measured
-# on the training set, here the scaling (above, the medians too), and any list
-# of codes.
+# on the training set, here the scaling (above, the medians too), and lists of
+# codes.
 #
 # A file can carry code that runs when you load it. `weights_only=True` is
 # meant to refuse such files. It lets through tensors, Python's numbers and
@@ -3246,8 +3252,8 @@ for name, pos_weight in [("plain", None), ("weighted", weight)]:
 
 # %% [markdown]
 # Judge by the **confusion matrix**: in a row of its own, a rare class cannot
-# hide. And try the plain network with another **threshold**: the share of the
-# ill, 0.05.
+# hide. And try the plain network with another **threshold**: alarm above the
+# share of the ill, 0.05.
 
 # %%
 ill = y_val.cpu() == 1
@@ -3268,8 +3274,8 @@ assert found + missed == ill.sum() and right < 0.95, (
 # their alarms are false (low **precision**): their accuracy is *below* that of
 # the program that finds nobody. Why are they alike? The **odds** of $p$ are
 # $p / (1 - p)$, here 1 to 19. The weight multiplies them by 19, so 0.05
-# becomes 0.5, and adds $\log 19$ to their logarithm, the logit. Which are
-# true?
+# becomes 0.5, and adds $\log 19$ to their logarithm, the logit. Which rows are
+# roughly true?
 
 # %%
 logits["weighted, odds / 19"] = logits["weighted"] - math.log(19)
@@ -3340,10 +3346,11 @@ for name, scores in results.items():
 # The linear model loses where the border is curved, and on raw pixels. On the
 # tumours it is as good as any: the experts did the work of hidden layers. On
 # the moons boosting keeps up with the network, unscaled; on the digits it lags
-# a little, and with more trees leads. Nobody was tuned: give all the same care
-# before you judge. So on a table run both rivals first, and keep a network
-# only if the validation set says that it earns its place. Its home is where
-# data is plentiful and nobody can name the features: photos, speech, text.
+# a little, and catches up with more trees. Nobody was tuned: give all the same
+# care before you judge. So on a table run both rivals first, and keep a
+# network only if the validation set says that it earns its place. Its home is
+# where data is plentiful and nobody can name the features: photos, speech,
+# text.
 
 # %% [markdown]
 # ### Exercise 9

@@ -259,7 +259,7 @@ SAID = [
     ("ReLU", "ELU's is next to nothing",
      always(lambda t: t.numbers("ReLU", 2)[7]
             < 100 * t.numbers("ReLU", 2)[11] < 0)),
-    ("ReLU", "smaller rate would have kept it alive",
+    ("ReLU", "smaller rate would have kept the unit alive",
      holds("ReLU", lambda n: min(
          (3 - 0.1 * 20 / 3) * n.X + (1 - 0.1 * 6)) > 0)),
     ("Softmax", "samples of a batch compete",
@@ -296,6 +296,8 @@ SAID = [
      prints("What Depth", 1, [0.2, 0.4] + [
          value for folds in range(1, 6)
          for value in (2 * folds, 2 ** folds, folds, 2 * folds + 1)])),
+    ("What Depth", "Slopes along a chain multiply",
+     holds("What Depth", lambda n: (n.slope.abs() == 2.0 ** 5).all())),
     ("What Depth", "equally many weights and biases",
      always(lambda t: sum(map(torch.numel, MLP(1, [10], 1).parameters()))
             == sum(map(torch.numel, MLP(1, 5 * [2], 1).parameters())))),
@@ -303,7 +305,7 @@ SAID = [
     # 5. Defining a Neural Network in PyTorch
     ("Defining", "its layers are not found, not trained",
      prints("Defining", 0, [0, 4 * 5 + 2 * 5])),
-    ("Implementing", "which runs `forward` and whatever is attached",
+    ("Implementing", "which runs `forward` and anything attached",
      always(calls_forward_and_hooks)),
     ("Example", "maps these names to the numbers",
      always(lambda t: re.findall(r"(\w+\.\w+) \(", t.printed("Example"))

@@ -38,7 +38,7 @@ def newest_python():
 
 
 def check(session, packages):
-    session.install(*packages, "pytest", "hypothesis", "pandas", "scipy")
+    session.install(*packages, "pytest", "pandas", "scipy")
     with session.chdir(session.create_tmp()):
         # Not a plain "error", for which pyparsing turns on warnings of its
         # own that old Matplotlibs raise.

@@ -22,6 +22,7 @@ KINDS = [TENSOR.int(), TABLE.astype(int)] + [ARRAY.astype(kind) for kind in (
     sparse.csr_matrix(ARRAY), TENSOR, TENSOR.double(), TABLE,
     TABLE.astype({1: int}), TABLE.astype("Int64")]
 
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("index, data", list(enumerate(KINDS)))
 def test_numbers_of_any_kind_go_in(index, data):
@@ -44,6 +45,7 @@ def test_numbers_of_any_kind_go_in(index, data):
     model.forward = lambda x: seen.add(x.dtype) or x.double()
     assert load("predict")(model, data).tolist() == NUMBERS
     assert seen == {torch.float64 if index else torch.int32}
+
 
 @pytest.mark.parametrize("data, words", [
     (np.array([[1.0, "red"]], object), "red"), (["red"], "red"),
@@ -74,6 +76,7 @@ def test_what_is_no_table_of_numbers_is_named(data, words):
     assert not np.shares_memory(copied.numpy(), array) and same is TENSOR
     assert odd[0].isnan() and odd[1] == 1.5 and flags.dtype == torch.float32
 
+
 @pytest.mark.parametrize("kind", [
     list, tuple, np.array, torch.tensor, pd.DataFrame, sparse.csr_matrix,
     lambda rows: pd.DataFrame(rows)[0]])
@@ -100,6 +103,7 @@ def test_split_in_three_deals_out_each_row_once(kind, stratify):
         seen.append([part.tolist() for part in y_parts])
     assert seen[0] == seen[1] and all(a != b for a, b in zip(*seen[1:]))
     pytest.raises(ValueError, load("split_in_three"), X, y[1:], 0)
+
 
 @pytest.mark.parametrize("options", [{}, {"shuffle": True}])
 @pytest.mark.parametrize("size, sizes", [

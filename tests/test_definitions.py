@@ -18,6 +18,7 @@ from torch.testing import assert_close
 SGD, Adam = torch.optim.SGD, torch.optim.Adam
 SCREENS = {"fit": 57, "check_targets": 57, "check_batch": 50}  # else 45 lines
 
+
 @pytest.mark.parametrize("name", sorted(SOURCES))
 def test_needs_what_it_names_and_nothing_else(name):
     used = {node.id for part in [name] + NEEDS[name]
@@ -25,14 +26,17 @@ def test_needs_what_it_names_and_nothing_else(name):
             if isinstance(node, ast.Name)}
     assert used & set(SOURCES) - {name} == set(NEEDS[name])
 
+
 @pytest.mark.parametrize("name", sorted(SOURCES))
 def test_fits_on_a_screen(name):
     assert SOURCES[name].count("\n") <= SCREENS.get(name, 45)
+
 
 def test_every_definition_is_tested():
     text = "".join(path.read_text(encoding="utf-8")
                    for path in Path(__file__).parent.glob("test_*.py"))
     assert [n for n in SOURCES if 'load("%s")' % n not in text] == []
+
 
 def test_helpers_of_the_set_up(tmp_path, monkeypatch, capsys):
     """print: Print, after the headings of the script that have gone by. show:
@@ -70,6 +74,7 @@ def test_helpers_of_the_set_up(tmp_path, monkeypatch, capsys):
             == (key, (-10, 6), (-5, 5), 5)  # one height along each curve
         assert np.array_equal(ax.lines[0].get_xydata(), np.stack(paths[key]))
 
+
 def test_perceptron_applies_rosenblatts_rule():
     """Perceptron: One neuron with a step activation, taught by Rosenblatt's
     rule. Shapes: float32 tensors X (num_samples, in_features) and y
@@ -85,11 +90,13 @@ def test_perceptron_applies_rosenblatts_rule():
     assert neuron.predict(torch.cat([X, -X])).tolist() == [1.0, 0.0, 0.0, 1.0]
     assert len(neuron.fit(X[[0, 0]], torch.tensor([0.0, 1.0]))) == 100
 
+
 Z = torch.cat([torch.linspace(-800, 800, 1601), torch.linspace(-9, 9, 1001),
                torch.tensor([1e-4, 1e-30, inf, -inf, nan])])
 EACH = [Z, Z[:4].reshape(2, 1, 2), Z[0], Z[:0]]
 LOGITS = torch.tensor([[1.0, -2, 0.5], [1e4, 0, -1e4], [1e8, 1e8, 1e8]])
 YES, CLASSES = torch.tensor([[1.0, 0.3, 0.0]] * 3), torch.tensor([2, 0, 1])
+
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("ours, theirs, inputs", [
@@ -110,7 +117,7 @@ YES, CLASSES = torch.tensor([[1.0, 0.3, 0.0]] * 3), torch.tensor([2, 0, 1])
 def test_functions_and_their_slopes_are_torchs(ours, theirs, inputs, dtype):
     """sigmoid: Return 1 / (1 + exp(-z)) for each entry of any shape, stably.
     tanh: Return the hyperbolic tangent of each entry. Any shape. In 32 bits
-    off by up to 0.0000002, near zero perhaps by all. relu: Return max(0, z)
+    off by up to 0.0000002, near zero too. relu: Return max(0, z)
     for each entry of any shape; its slope at 0 is 0. leaky_relu: Return z
     where z > 0, and negative_slope * z elsewhere; any shape. Source: A. Maas
     et al., "Rectifier nonlinearities improve neural network acoustic models",
@@ -134,6 +141,7 @@ def test_functions_and_their_slopes_are_torchs(ours, theirs, inputs, dtype):
         assert_close(slopes(ours, z), slopes(theirs, z), equal_nan=True)
     assert load("tanh")(torch.tensor(1e-9)) == 0  # off by all
     pytest.raises((RuntimeError, IndexError), load("softmax"), z[:0], dim=0)
+
 
 @pytest.mark.parametrize("hidden, sizes", [
     ([], [3, 2]), (np.array([5, 4]), [3, 5, 4, 2]), (np.int64(5), [3, 5, 2])])
@@ -171,6 +179,7 @@ def test_networks_have_the_layers_asked_for(hidden, sizes):
     assert_close(simple(x), simple.fc2(torch.relu(simple.fc1(x))))
     assert simple(x).shape == model(x).shape == (4, 2)
 
+
 @pytest.mark.parametrize("ours, given, theirs, options", [
     (load("sgd_step"), [0.01], SGD, {"lr": 0.01}),
     (load("sgd_step"), [0.01, 0.9], SGD, {"lr": 0.01, "momentum": 0.9}),
@@ -204,6 +213,7 @@ def test_steps_are_those_of_torch(ours, given, theirs, options):
             if torch.is_tensor(tensor) and tensor.shape == led.shape]
     assert_close(state, kept or [led.grad])
 
+
 def test_an_engine_and_gradient_of_find_torchs_slopes():
     """Value: A number with + and * between Values, and tanh().
     Value.backward: Set .grad of each value behind this one to its slope.
@@ -226,6 +236,7 @@ def test_an_engine_and_gradient_of_find_torchs_slopes():
     assert_close(found, torch.arange(4.0, 0, -1).outer(layer.weight.sum(0)))
     assert layer.weight.grad is None and not points.requires_grad
 
+
 def test_left_out_leaves_out_one_part():
     """left_out: Train on two moons without one part; return last loss and
     accuracy. part is "nothing", "zero_grad()", "step()", "shuffling",
@@ -235,6 +246,7 @@ def test_left_out_leaves_out_one_part():
     assert losses[0] == losses[1] < min(losses[2:]) / 1.1
     assert losses[0] < 0.3 and losses[3] > 0.65 and 0.9 < right[0] > right[1]
     assert {round(1000 * share) % 5 for share in right} == {0}  # of 200
+
 
 def test_every_fifth_label_of_noisy_digits_is_wrong():
     """noisy_digits: Return images and labels of digits, each in three sets,
@@ -249,6 +261,7 @@ def test_every_fifth_label_of_noisy_digits_is_wrong():
              for part, truth in zip(labels, y_parts)]
     assert wrong == [list(range(0, len(labels[0]), 5)), [], []]
     assert labels[0].max() == 9 and labels[2].dtype == torch.int64
+
 
 def test_classify_scales_and_names_rows(tmp_path):
     """classify: Return (class name, probability of class 1) for each raw row.

@@ -27,9 +27,11 @@ for module in ("definitions", "data", "verdicts", "training"):
         for name, quotation in zip(parts[1::2], parts[2::2]):
             QUOTED[name] += SPLIT(quotation)
 
+
 @pytest.mark.parametrize("name", DOCS)
 def test_each_sentence_is_held_by_a_test_that_quotes_it(name):
     assert sorted(QUOTED[name]) == DOCS[name] and (DOCS[name] or "." in name)
+
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_examples(name, tmp_path, monkeypatch):

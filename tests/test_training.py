@@ -1,5 +1,9 @@
 """Training, evaluation and prediction, and how they end when they fail."""
 
+import copy
+import os
+import subprocess
+import sys
 from math import inf, nan
 
 import numpy as np
@@ -17,9 +21,11 @@ DATA, MSE, SGD = TensorDataset(X, Y), nn.MSELoss(), torch.optim.SGD
 PAIR, TWO = [(X, Y)], [(X[:5], Y[:5]), (X[5:].numpy(), Y[5:].tolist())]
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
+
 def zeros():  # a linear model
     return nn.Linear(3, 1).apply(lambda model: [
         parameter.data.zero_() for parameter in model.parameters()])
+
 
 def fit(model=None, train=PAIR, val=PAIR, loss_fn=MSE, num_epochs=2, lr=0.1,
         owner=None, **options):
@@ -28,12 +34,14 @@ def fit(model=None, train=PAIR, val=PAIR, loss_fn=MSE, num_epochs=2, lr=0.1,
     return model, load("fit")(model, train, val, loss_fn, optimizer,
                               num_epochs, **options)
 
+
 def watch(model):
     """Return a list to be filled with what passes through a model, and how."""
     seen = []
     model.register_forward_pre_hook(lambda model, given: seen.append(
         (len(given[0]), model.training, torch.is_grad_enabled())))
     return seen
+
 
 @pytest.mark.parametrize("error, words, options", [
     (ValueError, "gradient.*frozen", {"model": zeros().requires_grad_(False)}),
@@ -73,6 +81,7 @@ def test_fit_that_fails_keeps_the_best_weights(error, words, options):
     pytest.raises(error, fit, **options).match(words)
     assert_close(before, list(model.parameters()), rtol=0, atol=0)
     assert model.training
+
 
 @pytest.mark.filterwarnings("error")
 def test_parts_of_the_loop_do_what_they_say():
@@ -119,10 +128,12 @@ def test_parts_of_the_loop_do_what_they_say():
     pytest.warns(UserWarning, check, SGD(one + other, 0.1), model)
     pytest.raises(ValueError, check, torch.optim.Adam, model)
 
+
 @pytest.mark.parametrize("sizes", [(8,), (2, 6), (1,) * 8])
 def test_evaluate_depends_on_no_batch_size(sizes):
     """evaluate: Return the loss of a model on all samples of the batches
-    together. Holds all outputs; if their shapes differ, it is their mean."""
+    together. Holds all outputs; if their shapes differ, it is their
+    mean by samples."""
     model = nn.Sequential(nn.Linear(3, 2), nn.Dropout()).double()
     data, seen = (X.double(), (Y[:, 0] > 0).long()), watch(model)
     loss_fn = nn.CrossEntropyLoss(torch.tensor([1.0, 19.0]).double())
@@ -133,6 +144,7 @@ def test_evaluate_depends_on_no_batch_size(sizes):
     images = [(torch.randn(n, 1, n), torch.zeros(n, 1, n)) for n in sizes]
     assert load("evaluate")(nn.Identity(), images, MSE) == pytest.approx(
         sum(len(a) * MSE(a, b).item() for a, b in images) / 8)
+
 
 @pytest.mark.parametrize("batches", [DataLoader(DATA, batch_size=3), load(
     "TensorBatches")(X, Y, batch_size=3, shuffle=True)])
@@ -147,6 +159,7 @@ def test_fit_learns_and_reports(batches, capsys):
     assert len(losses) == 100 and capsys.readouterr().out.splitlines() == [
         "epoch %3d: training loss %.4f, validation loss %.4f" % (
             (n,) + losses[n - 1]) for n in (40, 80)]
+
 
 @pytest.mark.parametrize("patience", [0, 1, 3])
 def test_fit_goes_back_to_the_best(patience):
@@ -164,6 +177,7 @@ def test_fit_goes_back_to_the_best(patience):
         assert len(history["val_loss"]) == 2 and not model.weight.data.any()
     assert fit(loss_fn=lambda a, b: MSE(a, b) + (
         0 if a.requires_grad or a.any() else nan))[0].weight.data.any()
+
 
 @pytest.mark.parametrize("mode", [True, False])
 def test_modes_and_the_batches_that_a_model_sees(mode):
@@ -185,3 +199,46 @@ def test_modes_and_the_batches_that_a_model_sees(mode):
     assert [part.training for part in model] == [False, mode]
     pytest.raises(NotImplementedError, load("predict"), zeros().to("meta"), X,
                   "meta").match("meta")  # which cannot go to the CPU
+
+
+def test_training_goes_on_only_with_the_optimizers_state():
+    def steps(model, state=None):
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+        optimizer.load_state_dict(copy.deepcopy(
+            state or optimizer.state_dict()))
+        load("train_epoch")(model, PAIR * 3, MSE, optimizer)
+        return model, copy.deepcopy(optimizer.state_dict())
+
+    model, state = steps(zeros())
+    again, fresh = (copy.deepcopy(model) for _ in range(2))
+    steps(model, state)
+    assert torch.equal(steps(again, state)[0].weight, model.weight)
+    assert not torch.equal(steps(fresh)[0].weight, model.weight)
+
+
+PEAK = """
+import re
+import torch
+from definitions import load
+
+def peak():
+    status = open("/proc/self/status").read()
+    return int(re.findall("VmHWM:.*?([0-9]+)", status)[0]) / 1024
+
+batches = load("TensorBatches")(
+    torch.ones(500000, 100), batch_size=1000, shuffle=True)  # 191 MB
+next(iter(batches))
+before = peak()
+for rows, in batches:
+    pass
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"),
+                    reason="reads the memory as Linux tells it")
+def test_a_shuffled_pass_makes_no_second_copy():
+    printed = subprocess.run(
+        [sys.executable, "-c", PEAK], cwd=os.path.dirname(__file__),
+        stdout=subprocess.PIPE, check=True, timeout=120).stdout
+    assert float(printed) < 30

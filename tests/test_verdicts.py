@@ -26,8 +26,10 @@ WEIGHTED, ROOT = (type("Mine", (kind,), methods)() for kind, methods in [
     (nn.CrossEntropyLoss, {}),
     (nn.MSELoss, {"forward": lambda self, a, b: COLUMN(a, b) ** 0.5})])
 
+
 def ends(out_features, *more):
     return nn.Sequential(nn.Linear(3, out_features), *more)
+
 
 CHANCE, FLAT, LOGS, FOURS, READS = (
     ends(1, nn.Sigmoid()), ends(1, nn.Flatten(0)), ends(3, nn.LogSoftmax(1)),
@@ -88,6 +90,7 @@ TYPE = [
     (1, YES, MSE, r"inputs\.float\(\)", (100 * X).byte()),
     (ends(3, nn.MaxPool1d(3, return_indices=True)), YES, LOGITS, "tuple")]
 
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("verdict, row", [
     (verdict, row) for verdict, rows in [
@@ -123,6 +126,7 @@ def test_check_batch_and_fit_give_one_verdict(verdict, row):
     with verdict(match=words):
         losses = load("fit")(model, pairs, pairs, loss_fn, optimizer, 3)
         assert words or losses["val_loss"][2] < losses["val_loss"][0]
+
 
 def test_what_no_row_shows():
     """check_pairing: Raise ValueError if outputs and targets of two shapes
