@@ -103,7 +103,7 @@ def fit_repeats_the_run(n):
 
 def right_labels_hold_the_accuracy(t):
     """Repeat the run on the right with the labels as they were."""
-    n, seed = after(t, "General"), 22 + t.shift
+    n, seed = after(t, "General"), 11 + t.shift
     digits = n.datasets.load_digits()
     _, (truth, _, _) = n.split_in_three(
         digits.data, digits.target, seed, stratify=digits.target)
@@ -260,7 +260,7 @@ SAID = [
      "at best.",
      always(lambda t: healthy(t)[1, 2] > np.log(2) * (
          1 - after(t, "Before").targets.mean().item()) - 0.006)),
-    ("Before", "Of the frozen layer only the gradient tells.",
+    ("Before", "The frozen layer shows only as missing gradients.",
      always(lambda t: healthy(t)[3].tolist() == [0, 0, 0, 2, 0])),
 
     # The Tools at Work
@@ -276,8 +276,8 @@ SAID = [
      holds("General", lambda n: [
          min(curve["train_loss"] + curve["val_loss"]) > 1
          for curve in n.curves.values()] == [True, False, False])),
-    ("General", "and later rises, less than on the right",
-     holds("General", lambda n: min(np.diff(rises(n))) > 0.03)),
+    ("General", "and later rises less than on the right, if at all",
+     holds("General", lambda n: rises(n)[2] - rises(n)[1] > 0.05)),
     ("General", "For most epochs the training loss is higher",
      holds("General", training_loss_is_higher)),
     ("General", "Training loss goes on towards 0; validation loss turns and "
@@ -292,8 +292,8 @@ SAID = [
      "the best", holds("General", fit_repeats_the_run)),
     ("General", "grows surer, so each wrong answer costs more",
      holds("General", lambda n: n.costs[1] > n.costs[0])),
-    ("General", "with right ones the accuracy all but holds, and the "
-     "validation loss rises all the same",
+    ("General", "with right labels accuracy hardly falls, yet the "
+     "validation loss rises",
      always(right_labels_hold_the_accuracy)),
 
     # Your Own Data
@@ -334,7 +334,8 @@ SAID = [
      "and most of their alarms are false (low **precision**): their accuracy "
      "is *below* that of the program that finds nobody",
      always(alarms_cost_accuracy)),
-    ("Five", "move the threshold, or divide the odds by the weight",
+    ("Five", "The weighted network exaggerates: if anybody reads its "
+     "probabilities, divide the odds by the weight",
      always(lambda t: [abs(says - true) < 0.3 for says, true in np.take(
          t.numbers("Five", 2), [[2, 3], [6, 7], [11, 12]])]
          == [True, False, True])),
@@ -374,9 +375,9 @@ SHOWN = [
 
     # Tools
     ("Tools: Check", always(lambda t: re.search(
-        r"(?s)below 0\): targets go from 0 to 1, not from 1 to 2:.*"
-        r"mean\): outputs have shape \(32, 1\), but targets \(32,\):.*"
-        r"exactly 0\): one logit", t.printed("Tools: Check")))),
+        r"(?s)below 0\): targets go from 0 to 1, not from 1 to\s2:.*"
+        r"mean\): outputs have shape \(32, 1\), but targets\s\(32,\):.*"
+        r"always 0\): one logit", t.printed("Tools: Check")))),
     ("The Tools", writes("The Tools", 0, log_of_fit)),
     ("The Tools", writes("The Tools", 1, lambda n: (
         "Lowest validation loss: the network; its test accuracy is " + str(

@@ -115,8 +115,9 @@ FORMULAS = [
     (r"e^{z} / (1 + e^{z})", lambda z: (exp(z) / (1 + exp(z)), sigma(z))),
     (r"\tanh(z) = \frac{e^{z} - e^{-z}}{e^{z} + e^{-z}}",
      lambda z: ((exp(z) - exp(-z)) / (exp(z) + exp(-z)), tanh(z))),
-    (r"\tanh(z) = 2\,\sigma(2z) - 1",
-     lambda z: (2 * sigma(2 * z) - 1, torch.tanh(z))),
+    ([r"2 / (1 + e^{-2z}) - 1", r"\tanh(z) = 2\,\sigma(2z) - 1"], lambda z: [
+        (2 / (1 + exp(-2 * z)) - 1, torch.tanh(z)),
+        (2 * sigma(2 * z) - 1, torch.tanh(z))]),
     (r"\max(0, z)", lambda z: (maximum(ZERO, z), relu(z))),
     (r"\max(0.01 z, z)", lambda z: (maximum(0.01 * z, z), leaky_relu(z))),
     ([r"-\alpha", r"\alpha (e^{z} - 1)"], lambda z, alpha: [
@@ -189,7 +190,9 @@ FORMULAS = [
         -(y * log(sigma(z)) + (1 - y) * log(1 - sigma(z))).mean(), bce(z, y))),
     ([r"\sigma(20)", r"\log(1 - p)"], lambda: [
         (sigma(tensor(20.0)), 1), (log(1 - sigma(tensor(20.0))), -math.inf)]),
-    ([r"\log(1 + e^{-z})", r"-\log(1 - p)", r"\log(1 + e^{z})"], lambda z: [
+    ([r"\log(1 + e^{-z})", r"1 - p = \sigma(-z)", r"-\log(1 - p)",
+      r"\log(1 + e^{z})"], lambda z: [
+        (1 - sigma(z), sigma(-z)),
         (-log(1 - sigma(z)), log(1 + exp(z))),
         (log(1 + exp(-z)).mean(), bce(z, 0 * z + 1)),
         (log(1 + exp(z)).mean(), bce(z, 0 * z))]),
@@ -289,7 +292,7 @@ FORMULAS = [
 NAMES = (
     r"x_i w_i b z f W w x y \hat{y} \leftarrow h a e u \alpha \sum c n s t p "
     r"\hat{y}_i y_i N i k C \eta v g \mu m \beta_1 \beta_2 \beta^t \epsilon "
-    r"e^z e^{z} e^{-z} e^{c} e^{a} w^2 a^2 -b W^T").split() + [
+    r"e^z e^{z} e^{-z} e^{c} e^{a} e^x w^2 -b W^T").split() + [
         r"p_{i, y_i}", r"w_1 x_1 + w_2 x_2 + b", r"w_1 + w_2 + b"]
 STATES = r"[=<>/]|\\(geq|leq|frac|cdot|max|sqrt)"
 LISTED = [formula for row in FORMULAS for formula in (

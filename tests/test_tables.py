@@ -489,7 +489,7 @@ HELD_BY_SEAL_ALONE = {
     "e061": "What you see", "f80d": "Begin with", "b20c": "Mend",
     "ec01": "Kaiming weights", "3450": "BatchNorm",
     "3250": "residual connection", "94f4": "Check", "ffd7": "first loss",
-    "d670": "many steps on one batch", "db25": "zeroed",
+    "d670": "many steps on one batch", "eadf": "inputs of zero",
     "0e2a": "without a gradient", "ccf1": "Line",
 }
 
