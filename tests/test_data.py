@@ -53,6 +53,7 @@ def test_numbers_of_any_kind_go_in(index, data):
     (pd.Series(["x", "y"], dtype="category"), "'x'"), ([[1.0, [2]]], "sequen"),
     (pd.Series(pd.date_range("2020", periods=2)), "datetime64"),
     (np.array([1, 2], "m8[D]"), "timedelta"), (np.array([1 + 2j]), "complex"),
+    (np.array([2 ** 63], "u8"), "uint64"),
     ([[1.0, 2.0], [3.0]], "not a number.*one length"), ([{"a": 1}], "dict"),
     ([0.5, 1.0], "fractions or NaN"), ([1.0, None], "fractions or NaN"),
     (np.array([1e300]), "fractions or NaN"), (TENSOR / 2, "fractions or NaN"),
@@ -114,9 +115,9 @@ def test_tensor_batches_pass_each_row_once(size, sizes, options):
     tensor, the last batch perhaps smaller, or left out with drop_last=True.
     With shuffle=True each pass has a new order, the same for all the tensors.
     Raises what check_tensors raises. check_tensors: Raise an error if tensors
-    cannot be cut into batches of batch_size. TypeError for what is not a
-    tensor; ValueError unless they have one length, above zero, and batch_size
-    is a whole number above zero."""
+    cannot be cut into batches of batch_size. TypeError for what is no
+    tensor or no number; ValueError unless they have one length, above zero,
+    and batch_size is a whole number above zero."""
     y = torch.arange(10, device="cuda" if torch.cuda.is_available() else "cpu")
     X, orders = torch.stack([y, -y], dim=1), []
     batches = TensorBatches(X, y, batch_size=size, **options)

@@ -282,5 +282,6 @@ def test_classify_scales_and_names_rows(tmp_path):
     for kind in (list, np.array, pd.DataFrame):
         rows = kind([[1.0, 20.0], [-4.0, 30.0], [6.0, 10.0]])
         assert load("classify")(path, rows) == expected
-    for wrong in ([[1]], [[1] * 3], [1, 2], [[nan, 1]], [[inf, 1]]):
+    for wrong in ([[1]], [[1] * 3], [1, 2], [[nan, 1]], [[inf, 1]], [
+            [1e39, 1]]):
         pytest.raises(ValueError, load("classify"), path, wrong).match("2 co")

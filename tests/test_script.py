@@ -120,6 +120,7 @@ def test_the_audit_sees(attempt, tmp_path):
 # A session of the reader's own, which runs the script in four ways: whole, and
 # then its first and last cells. It prints its backend, threads and Ctrl-C.
 SESSION = """import matplotlib, runpy, signal, sys, threading, torch
+before = signal.getsignal(signal.SIGINT)
 from IPython.core.interactiveshell import InteractiveShell
 matplotlib.use("svg")
 torch.set_num_threads(2)
@@ -132,7 +133,7 @@ for way in ["import neural_networks_fundamentals",
             "InteractiveShell.instance().run_line_magic('run', 'short.py')"]:
     exec(way)
     print("STATE", matplotlib.get_backend(), torch.get_num_threads(),
-          signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+          signal.getsignal(signal.SIGINT) is before)
 """
 
 
@@ -155,6 +156,7 @@ def spy(*values, print=print):
     print(*values)
     if "04_xor.png" in str(values):
         os.kill(os.getpid(), signal.SIGINT)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 builtins.print = spy
 """
 

@@ -201,7 +201,7 @@ MESSAGES = [
         "for _ in (1, 2): kept = (w * kept).sum(); kept.backward()",
     ], cures=[
         "for _ in (1, 2): kept = (w * kept.detach()).sum(); kept.backward()"]),
-    Message("element 0 of tensors does not require grad", "ec60", mistakes=[
+    Message("element 0 of tensors does not require grad", "fa3c", mistakes=[
         "with torch.no_grad(): loss = w.sum()\nloss.backward()",
         "torch.tensor(w.detach().numpy().sum()).backward()",
         "w.argmax().backward()",
@@ -209,7 +209,8 @@ MESSAGES = [
         "w.requires_grad_(False).sum().backward()",
     ], cures=[  # setting it on the loss stops the message, and that is all
         "w.detach().sum().requires_grad_().backward(); assert w.grad is None",
-        "w.sum().backward(); assert w.grad.equal(w)"]),
+        "w.sum().backward(); assert w.grad.equal(w)",
+        "w.requires_grad_(False); w.requires_grad_().sum().backward()"]),
     Message("grad can be implicitly created only", "a4c3",
             mistakes=['nn.MSELoss(reduction="none")(w, 2 * w).backward()'],
             cures=["""
@@ -236,10 +237,11 @@ MESSAGES = [
         "model = nn.BatchNorm1d(1); model.eval(); model(w[:1, None])", """
         batches = DataLoader(zeros(5, 3), batch_size=2, drop_last=True)
         for rows in batches: nn.BatchNorm1d(3)(rows)"""]),
-    Message("has been modified by an inplace operation", "8558",
+    Message("has been modified by an inplace operation", "0dea",
             mistakes=["x = w.sigmoid(); x += 1; x.sum().backward()",
                       "nn.ReLU(inplace=True)(w.sigmoid()).sum().backward()"],
-            cures=["x = w.sigmoid(); x = x + 1; x.sum().backward()"]),
+            cures=["x = w.sigmoid(); x = x + 1; x.sum().backward()",
+                   "nn.ReLU()(w.sigmoid()).sum().backward()"]),
     Message("Error(s) in loading state_dict", "566c", mistakes=[
         "nn.Linear(3, 1).load_state_dict(nn.Linear(2, 1).state_dict())",
         "network.load_state_dict(nn.Linear(2, 1).state_dict())", """
@@ -265,10 +267,11 @@ MESSAGES = [
 ]
 # README, "When nothing is said".
 SYMPTOMS = [
-    Symptom("the loss is negative", "71b5", shows="losses[-1] < 0",
+    Symptom("the loss is negative", "c2de", shows="losses[-1] < 0",
             mistakes=["losses = train(BCE, y=y + 1)",
                       "losses = train(y=2 * y - 1)"],
-            cures=["y = y + 1; losses = train(y=(y == 2).float())",
+            cures=["y = y + 1; losses = train(y=(y == y.max()).float())",
+                   "y = 2 * y - 1; losses = train(y=(y == y.max()).float())",
                    "losses = train(CE, net(3), y=classes)"]),
     Symptom("the loss is exactly 0", "dac3", shows="set(losses) == {0}",
             mistakes=["losses = train(CE)"],

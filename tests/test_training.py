@@ -57,7 +57,7 @@ def watch(model):
     (ValueError, "not finite in epoch 1: lower the learning", {"lr": 1e30}),
     (ValueError, "in epoch 1", {
         "loss_fn": lambda a, b: MSE(a, b) + (inf if a.requires_grad else 0)}),
-    (ValueError, "targets hold NaN", {"val": PAIR + [(X, Y * nan)]}),
+    (ValueError, "targets, without NaN", {"val": PAIR + [(X, Y * nan)]}),
     (KeyboardInterrupt, "", {"loss_fn": lambda a, b: MSE(a, b)  # a step on
      if a.requires_grad or not a.any() else exec("raise KeyboardInterrupt")})
 ] + [(error, words.format(name + "_batches"), {name: wrong})

@@ -50,7 +50,10 @@ GOOD = [
     (ends(1).bfloat16(), SUM, lambda a, b: L1(a.float(), b), "", X.bfloat16())]
 WARNS = [(CHANCE, YES, LOGITS, "last sigmoid"), (CHANCE, YES, bce, "logits"),
          (ends(3, nn.Sigmoid()), CLASS, CE, "takes logits"),
-         (ends(3, nn.Softmax(1)), CLASS, ce, "or softmax")]
+         (ends(3, nn.Softmax(1)), CLASS, ce, "or softmax"),
+         (ends(3, nn.Softmax(1)), CLASS, WEIGHTED, "or softmax"),
+         (CHANCE, YES, partial(F.binary_cross_entropy_with_logits,
+                               pos_weight=YES[:1] + 1), "last sigmoid")]
 VALUE = [
     # Labels that a loss for two classes does not take.
     (1, YES + 1, LOGITS, "0 to 1.*== 2"), (1, 255 * YES, bce, "== 255"),
@@ -73,7 +76,7 @@ VALUE = [
     (1, YES, BCE, "BCEWithLogits"), (1, YES, F.binary_cross_entropy, "BCEW"),
     (3, CLASS, nn.CrossEntropyLoss(torch.ones(2)), "loss refuses.*weight"),
     (3, CLASS + 1, lambda *pair: CE(*pair) ** 2, "loss refuses.*of bounds"),
-    (1, YES, nn.BCEWithLogitsLoss(reduction="none"), "one number.*reduction"),
+    (1, YES, nn.BCEWithLogitsLoss(reduction="none"), "one number.*mean"),
     (1, SUM, lambda *pair: 0.5, "one number"), (3, CLASS, F.nll_loss, "Log"),
     (1, YES, LOGITS, "inputs.*NaN", X * nan), (1, SUM * nan, MSE, "targets "),
     (1, YES, LOGITS, "inputs.*infinity", X * inf), (1, YES[:7], MSE, "one t"),
@@ -88,6 +91,7 @@ TYPE = [
     (1, SUM.double(), MSE, "float"), (ends(1).double(), YES, MSE, "float64"),
     (1, YES, MSE, r"inputs\.float\(\)", X.double()), (1, YES, nn.L1Loss, "1L"),
     (1, YES, MSE, r"inputs\.float\(\)", (100 * X).byte()),
+    (nn.Sequential(nn.BatchNorm1d(3), ends(1)), YES, MSE, "inputs", X.long()),
     (ends(3, nn.MaxPool1d(3, return_indices=True)), YES, LOGITS, "tuple")]
 
 
@@ -106,10 +110,10 @@ def test_check_batch_and_fit_give_one_verdict(verdict, row):
     Raises TypeError for a wrong type, ValueError for a wrong shape or value.
     check_targets: Raise an error that says what to write if targets do not
     fit a loss. Shapes: as the loss takes them, samples first. A loss in none
-    of the sets of names below, which belong to this function, must pair
-    outputs and targets of one count. Raises TypeError for a wrong type,
-    ValueError for a wrong shape or value. check_classes: Raise an error that
-    says what to write if targets are not classes. Shapes: outputs
+    of the sets of names below, which belong to it, must pair outputs and
+    targets of one count. Raises TypeError for a wrong type, ValueError for a
+    wrong shape or value. Returns the loss's name. check_classes: Raise an
+    error that says what to write if targets are not classes. Shapes: outputs
     (batch_size, num_classes, ...); targets (batch_size, ...) of class
     numbers, or probabilities in the shape of the outputs. Raises TypeError
     for a wrong dtype, ValueError for a wrong shape or value."""
@@ -142,7 +146,10 @@ def test_what_no_row_shows():
         a - b).abs().sum()).match(r"would broadcast.*-1, 1\)")
     for kind, names in load("check_targets").__globals__.items():
         assert kind[:3] != "OF_" or names <= set(dir(nn)) | set(dir(F))
-    load("check_targets")(SUM.bfloat16(), SUM, MSE)
+    assert load("check_targets")(SUM.bfloat16(), SUM, MSE) == "MSELoss"
+    assert load("check_targets")(SUM, SUM, partial(F.mse_loss)) == "mse_loss"
+    pytest.raises(ValueError, load("check_targets"), SUM[:0], SUM[:0],
+                  MSE).match("must be targets")
     ignored = torch.zeros(2, 3), torch.full((2,), -100)
     check_classes(*ignored, CE)
     pytest.raises(ValueError, check_classes, *ignored, nn.CrossEntropyLoss(
