@@ -33,6 +33,7 @@ FILES = {
     "definition": DEFINITIONS + [DOCSTRINGS, FORMULAS, RUNS, CLAIMS],
     "cell": [RUNS, CLAIMS, "test_script.py::test_the_test_set_is_neither_"
              "learnt_from_nor_chosen_by", "test_seeds.py"],
+    "assertion": [RUNS],  # the script's own assertions must notice
     "formula": [FORMULAS],
     "table": [TABLES, FORMULAS, CLAIMS, PROSE],
     "docstring": [DOCSTRINGS] + DEFINITIONS,
