@@ -28,11 +28,14 @@ FORMULAS, DOCSTRINGS = "test_formulas.py", "test_docstrings.py"
 TABLES, PROSE, PAGE = "test_tables.py", "test_prose.py", "test_readme.py"
 DEFINITIONS = ["test_definitions.py", "test_data.py", "test_training.py",
                "test_verdicts.py"]
+SETS = ["test_script.py::test_" + name for name in (
+    "the_test_set_is_neither_learnt_from_nor_chosen_by",
+    "training_data_is_learnt_from_and_validation_data_judges",
+    "networks_go_to_the_device_where_their_data_is")]
 # What is run for each kind of mutant, in this order.
 FILES = {
     "definition": DEFINITIONS + [DOCSTRINGS, FORMULAS, RUNS, CLAIMS],
-    "cell": [RUNS, CLAIMS, "test_script.py::test_the_test_set_is_neither_"
-             "learnt_from_nor_chosen_by", "test_seeds.py"],
+    "cell": [RUNS, CLAIMS, *SETS, "test_seeds.py"],
     "assertion": [RUNS],  # the script's own assertions must notice
     "formula": [FORMULAS],
     "table": [TABLES, FORMULAS, CLAIMS, PROSE],

@@ -6,11 +6,13 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import build_notebook
 import pytest
 import torch
 import torch.distributed as dist
+from claims_words_late import README_SAID
 from compare import differences
 from conftest import environment, run_python
 from definitions import parts_of
@@ -107,10 +109,27 @@ def test_the_program_takes_other_data(data, row, changes, low, high, capsys):
     assert low < float(capsys.readouterr().out.split()[-1]) <= high
 
 
-def test_both_programs_read_and_guard_alike():
-    for start, end in [("X, y =", "\nmodel ="), ("    if not m", "\nmodel.l")]:
-        lines = ONE[ONE.index(start):ONE.index(end)]
-        assert lines.replace("model.", "network.") in MANY
+def test_both_programs_read_build_and_guard_alike():
+    for start, end in [("X, y =", "loss_fn"), ("    if not m", "\nmodel.l")]:
+        lines = ONE[ONE.index(start):ONE.index(end)].strip()
+        assert lines.replace("model", "network") in MANY
+    assert "\nmodel.to(device)\n" in ONE  # as the data
+    line, = re.findall("(?m)^optimizer = .*", ONE)
+    assert line in MANY.splitlines()
+
+
+@pytest.fixture(scope="module")
+def program():
+    """The names after a run whose last weights are not its best."""
+    return SimpleNamespace(many=MANY, **run(ONE, "lr=0.01", "lr=0.1")[0])
+
+
+@pytest.mark.parametrize("words, check", README_SAID)
+def test_it_is_said_once_and_is_so(program, words, check, monkeypatch,
+                                   tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert " ".join(TEXT.split()).count(words) == 1
+    assert check(program)
 
 
 def test_two_machines_train_as_one_does(tmp_path):

@@ -78,6 +78,82 @@ def test_the_test_set_is_neither_learnt_from_nor_chosen_by():
     assert set(seen) == {"X[:400]", "X_parts[0]", "p[0]"}  # for training
 
 
+# Section 9 and the solutions, where data is split.
+LATE = [cell for title in SECTIONS if re.match("9|Solutions", title)
+        for cell in SECTIONS[title]
+        if not is_definition_cell(cell) and "Perceptron" not in cell]
+# What names data there, and which set it is; "" is for any other.
+DATA = (r"\b(?:(?:[Xyp]|images|labels|\w+_(?:parts|sets))\b(\[\d\])?"
+        r"|[Xy]_(\w+))")
+SETS = {"[0]": "training", "train": "training", "[1]": "validation",
+        "val": "validation", "[2]": "test", "test": "test"}
+# Which sets functions take, by the place of the argument.
+TAKES = {"fit": ["", "training", "validation"],
+         "train_epoch": ["", "training"], "evaluate": ["", "validation"]}
+
+
+def calls_in(cell):
+    """Return (name of the function, call, its source) for all in a cell."""
+    return [(getattr(node.func, "id", getattr(node.func, "attr", "")), node,
+             ast.get_source_segment(cell, node))
+            for node in ast.walk(ast.parse(cell))
+            if isinstance(node, ast.Call)]
+
+
+def assigned_in(cell):
+    """Return {name: source} for what a cell gives a name, but data."""
+    found = {}
+    for node in ast.walk(ast.parse(cell)):
+        if isinstance(node, ast.Assign):
+            pairs = [(node.targets[0], node.value)]
+            if all(isinstance(side, ast.Tuple) for side in pairs[0]):
+                pairs = zip(node.targets[0].elts, node.value.elts)
+            found.update((getattr(target, "id", ""),
+                          ast.get_source_segment(cell, value))
+                         for target, value in pairs)
+    return {name: source for name, source in found.items()
+            if not re.fullmatch(DATA, name)}
+
+
+def test_training_data_is_learnt_from_and_validation_data_judges():
+    known, checked = {}, 0
+    for cell in LATE:
+        known.update(assigned_in(cell))
+        for name, call, source in calls_in(cell):
+            takes = TAKES.get(name, [])
+            if (isinstance(call.func, ast.Attribute) and name == "fit"
+                    or name == "TensorBatches" and "shuffle=True" in source):
+                takes = ["training"] * len(call.args)
+            for wanted, argument in zip(takes, call.args):
+                text = re.sub(r"\w+", lambda name: known.get(
+                    name.group(), name.group()),
+                    ast.get_source_segment(cell, argument))
+                sets = {SETS.get(number or ending, "")
+                        for number, ending in re.findall(DATA, text)}
+                assert not wanted or sets == {wanted}, source
+                checked += bool(wanted)
+    assert checked >= 30
+
+
+def test_networks_go_to_the_device_where_their_data_is():
+    on_device, checked = False, 0
+    for cell in LATE:
+        calls = calls_in(cell)
+        told = [(name, "device" in re.findall(r"\w+", source))
+                for name, _, source in calls]
+        places = {there for name, there in told if there and name == "tensor"
+                  or name in ("to_tensors", "noisy_digits")}
+        assert len(places) < 2, cell
+        on_device = places.pop() if places else on_device
+        moved = [part for _, call, source in calls
+                 if source.endswith(".to(device)") for part in ast.walk(call)]
+        for name, call, source in calls:
+            if name == "MLP":
+                assert (call in moved) == on_device, source
+                checked += 1
+    assert checked >= 9
+
+
 def test_the_environment_changes_nothing(run, tmp_path):
     other = run_python(
         ["-W", "error", SCRIPT], tmp_path, COLUMNS="20", OMP_NUM_THREADS="2",
