@@ -21,7 +21,7 @@
 # Run the next cell and go on; you need not read it. It imports what the
 # tutorial uses, picks the device to train on (an NVIDIA GPU, else an Apple
 # GPU, else the CPU), gives PyTorch one thread, which is enough for small
-# networks, and defines helpers that draw.
+# networks, and defines helpers that draw and print.
 
 # %%
 import base64
