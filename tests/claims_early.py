@@ -169,6 +169,7 @@ def sizes_are_drawn(t):
     for line in ax.lines:
         values = sizes.pop(line.get_label())
         assert np.array_equal(line.get_xydata(), np.c_[1:51, values])
+        assert line.get_ydata()[-1] == 1
     return ax.get_yscale() == "log" and not sizes
 
 
@@ -270,7 +271,6 @@ SAID = [
          (gradient_of(f, torch.tensor([-4.0, 4.0])) < 0.02).tolist()
          for f in (torch.sigmoid, torch.tanh, F.relu, F.elu)
      ] == 2 * [[True, True]] + 2 * [[True, False]])),
-    ("Initial", "equal distances are equal factors", sizes_are_drawn),
     ("Initial", "early layers hardly learn; too large ones make it **explode",
      holds("Initial", lambda n: [
          name for name, values in n.sizes.items()
@@ -317,9 +317,7 @@ SAID = [
      "memory", always(modes_do_different_things)),
     ("03_initial_weights",
      "Read from right to left; equal distances are equal factors.",
-     lambda t: t.figures["03_initial_weights"].axes[0].get_yscale() == "log"
-     and all(line.get_ydata()[-1] == 1
-             for line in t.figures["03_initial_weights"].axes[0].lines)),
+     sizes_are_drawn),
     ("Initial Weights", "Those of `nn.Linear` suit a few layers.",
      holds("Initial Weights", lambda n: n.sizes["ReLU, nn.Linear's"][0] < 1e-9
            and n.sizes["ReLU, nn.Linear's"][-4] > 0.01)),
