@@ -1749,7 +1749,7 @@ print(f"Loss {loss} -> {after:.4f}")
 # ### Zeroing Gradients (`optimizer.zero_grad()`)
 # `backward()` *adds* to `.grad`; it does not replace it. You can sum over
 # batches so. It is also the most famous trap. After the step the slope of `b2`
-# is 1.816. What is it after two calls? The cure: clear in between.
+# is 1.816. What is it after two calls? The cure is to clear in between.
 
 # %%
 for clear in (True, False, True):
@@ -2285,10 +2285,11 @@ optimizer = torch.optim.Adam(models["network"].parameters(), lr=0.02)
 
 # %% [markdown]
 # ### Step 4: Implement the Training Loop
-# The loop of Section 8, an epoch as a function. `check_loss` computes the loss
-# and explains two errors. (The sum of the losses stays a tensor to the end:
-# each `item()` waits for a GPU.) After each epoch take the validation loss, in
-# `eval()` mode and without slopes, since nothing is learnt from it.
+# It is the loop of Section 8, with an epoch as a function. `check_loss`
+# computes the loss and explains two errors. (The sum of the losses stays a
+# tensor to the end: each `item()` waits for a GPU.) After each epoch take the
+# validation loss, in `eval()` mode and without slopes, since nothing is learnt
+# from it.
 
 # %%
 def check_loss(model, inputs, targets, loss_fn):
