@@ -303,7 +303,7 @@ SAID = [
             == sum(map(torch.numel, MLP(1, 5 * [2], 1).parameters())))),
 
     # 5. Defining a Neural Network in PyTorch
-    ("Defining", "its layers are not found, not trained",
+    ("Defining", "A plain list is not a shelf: its layers are not found",
      prints("Defining", 0, [0, 4 * 5 + 2 * 5])),
     ("Implementing", "which runs `forward` and anything attached",
      always(calls_forward_and_hooks)),

@@ -168,6 +168,8 @@ def mistake_would_train(p):
 
 SAID = [
     # 6. Loss Functions
+    ("Mean Squared", "minus targets of shape (8,) do not subtract pairwise",
+     always(lambda t: (torch.ones(8, 1) - torch.ones(8)).numel() == 8 * 8)),
     ("Mean Squared", "with as many rows (-1) as it takes", always(
         lambda t: torch.zeros(5).reshape(-1, 1).shape == (5, 1))),
     ("Choosing the Right", "`logits.argmax(dim=1)`, the place of the largest",
@@ -207,6 +209,8 @@ SAID = [
          end < 0.6 for *_, end in n.losses.values()] == [False] + 3 * [True])),
     ("XOR, Trained", "the second has one row for each",
      holds("XOR,", lambda n: n.second.weight.shape == (200, 8))),
+    ("XOR, Trained", "enough to *have* the weights, and seldom to *find* them",
+     holds("XOR,", lambda n: 0 < n.found[0] < 100)),
     ("Exercise 8", "(without BatchNorm)", always(
         lambda t: halves_add_up() and not halves_add_up(nn.BatchNorm1d(3)))),
 
@@ -222,6 +226,9 @@ SAID = [
      holds("Step 1", lambda n: agree(
          [*n.X_train.cpu().mean(dim=0), *n.X_train.cpu().std(dim=0)],
          [0, 0, 1, 1]))),
+    ("Step 1", "numbers from the other sets would carry knowledge of them",
+     holds("Step 1", lambda n: not np.allclose(n.scaler.mean_, np.concatenate(
+         n.X_parts).mean(axis=0), atol=1e-3))),
     ("Step 1", "and `transform` applies",
      holds("Step 1", lambda n: np.allclose(n.scaler.transform(
          n.X_parts[0] + n.scaler.scale_).mean(axis=0), 1))),
