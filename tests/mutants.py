@@ -357,7 +357,7 @@ MUTANTS = [
      "        total = total + loss.detach()"),
     ("definition",
      "            module.training = mode",
-     "            module.train(mode)"),
+     "            model.train(mode)"),
     ("definition",
      "                if not best_loss <= val_loss:",
      "                if not best_loss < val_loss:"),
