@@ -1842,9 +1842,8 @@ class TensorBatches:
     def __iter__(self):
         # randperm: 0 to n - 1 in random order. index_select: those rows.
         in_order = torch.randperm if self.shuffle else torch.arange
-        order = in_order(len(self.tensors[0])).split(self.batch_size)
-        for rows in order[:len(self)]:
-            rows = rows.to(self.tensors[0].device)
+        order = in_order(len(self.tensors[0])).to(self.tensors[0].device)
+        for rows in order.split(self.batch_size)[:len(self)]:
             yield tuple(t.index_select(0, rows) for t in self.tensors)
 
 # %% [markdown]
