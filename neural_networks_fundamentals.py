@@ -441,8 +441,8 @@ show(fig, "02_perceptron")
 # %% [markdown]
 # Each line is where the weighted sum is zero, $w_1 x_1 + w_2 x_2 + b = 0$: on
 # one side the neuron answers 1, on the other 0. Each correction looks at one
-# point only, and may make the line worse for others. The mistakes of pass 1
-# are a moving line's, not those of the dotted line, with which it ends.
+# point only, and may make the line worse for others. Pass 1 counts its
+# mistakes while the line moves; the dotted line is where it stops.
 #
 # Now the case that breaks it. **XOR** ("exclusive or") is 1 when exactly one
 # of the two inputs is 1, like a lamp with two switches. How many mistakes will
@@ -606,11 +606,11 @@ print(f"Sigmoid at -100 as it stands: {value.item()}, slope {z.grad.item()}")
 # %% [markdown]
 # In a chain slopes multiply: if $u$ changes 2 times as fast as $z$, and $y$ 3
 # times as fast as $u$, then $y$ changes $2 \cdot 3$ times as fast as $z$. Here
-# infinity times zero is NaN, "not a number", which turns every weight it
-# touches into NaN. The cure never takes the exponential of a positive number:
-# multiply the fraction above and below by $e^{z}$, and you get
-# $e^{z} / (1 + e^{z})$, which is safe where the first form is not.
-# `torch.where(c, a, b)` takes `a` where `c` is true, else `b`.
+# the slopes are infinity and zero, and their product is NaN, "not a number",
+# which turns every weight it touches into NaN. The cure never takes the
+# exponential of a positive number: multiply the fraction above and below by
+# $e^{z}$, and you get $e^{z} / (1 + e^{z})$, which is safe where the first
+# form is not. `torch.where(c, a, b)` takes `a` where `c` is true, else `b`.
 
 # %%
 def sigmoid(z):
@@ -625,7 +625,7 @@ def sigmoid(z):
 #
 # $$\tanh(z) = \frac{e^{z} - e^{-z}}{e^{z} + e^{-z}}$$
 #
-# Times $e^{-z}$ above and below, it is $2 / (1 + e^{-2z}) - 1$, so
+# Multiply above and below by $e^{-z}$: you get $2 / (1 + e^{-2z}) - 1$, or
 # $\tanh(z) = 2\,\sigma(2z) - 1$: a sigmoid, stretched, and as stable.
 
 # %%
@@ -694,10 +694,10 @@ for f in (relu, leaky_relu, nn.functional.elu):
 #
 # $$\mathrm{softmax}(z)_i = \frac{e^{z_i}}{\sum_j e^{z_j}}$$
 #
-# Large scores become infinite. But adding a number $c$ to every logit changes
-# nothing: $e^{z + c} = e^{c} e^{z}$, and $e^{c}$ cancels above and below. So
-# subtract the largest logit first, and no exponential exceeds 1. `dim` is the
-# dimension to sum along: 1 when each row is a sample.
+# Large exponentials become infinite. But adding a number $c$ to every logit
+# changes nothing: $e^{z + c} = e^{c} e^{z}$, and $e^{c}$ cancels above and
+# below. So subtract the largest logit first, and no exponential exceeds 1.
+# `dim` is the dimension to sum along: 1 when each row is a sample.
 
 # %%
 def softmax(logits, dim):
@@ -772,15 +772,16 @@ show(fig, "03_activations")
 # and each multiplies it, by weights *and* by slopes of activations. What do
 # fifty factors of 0.5 make, of 1, of 2?
 #
-# Which weights make a layer's factor 1? Call the root of the mean of the
-# squares of some numbers their size. Now square $w_1 x_1 + \dots + w_n x_n$.
-# With random weights of both signs, mixed terms such as $2 w_1 x_1 w_2 x_2$
-# cancel on average, and $n$ terms $w_i^2 x_i^2$ stay. So weights of size $s$
-# multiply sizes by $\sqrt{n s^2}$, and ReLU, which sets half of the sums to 0,
-# by $1 / \sqrt{2}$. That makes 1 for **Kaiming weights** (after K. He):
-# $s = \mathrm{gain} / \sqrt{n}$, with a gain of $\sqrt{2}$. Back it is the
-# same for layers of one width. `nn.Linear` draws evenly from $-1 / \sqrt{n}$
-# to $1 / \sqrt{n}$, a gain of $1 / \sqrt{3}$. Which gradients vanish?
+# Which weights make a layer's factor 1? Let the size of some numbers be the
+# root of their mean square, and square $w_1 x_1 + \dots + w_n x_n$. With
+# random weights of both signs, mixed terms such as $2 w_1 x_1 w_2 x_2$ cancel
+# on average, and $n$ terms $w_i^2 x_i^2$ stay. So weights of size $s$ multiply
+# sizes by $\sqrt{n s^2}$, and ReLU, which sets half of the sums to 0, by
+# $1 / \sqrt{2}$. That makes 1 for **Kaiming weights** (after Kaiming He):
+# $s = \mathrm{gain} / \sqrt{n}$, with a gain of $\sqrt{2}$. The same holds
+# going back, between layers of one width. `nn.Linear` draws evenly from
+# $-1 / \sqrt{n}$ to $1 / \sqrt{n}$, a gain of $1 / \sqrt{3}$. Which gradients
+# vanish?
 
 # %%
 print(f"Fifty factors of 0.5, 1 and 2: {0.5 ** 50:.0e}, 1, {2.0 ** 50:.0e}")
@@ -988,7 +989,7 @@ for folds in range(1, 6):
               for slopes in (slope, slope_wide)]
     print(f"{units:>2} units: {pieces[0]:>2} pieces {folds} deep,",
           f"{pieces[1]:>2} in one layer")
-    assert pieces == [2 ** folds, units + 1], f"deep and wide: {pieces}"
+    assert pieces == [2 ** folds, units + 1], f"deep 2^n, wide 2n+1: {pieces}"
 
 # %%
 fig, axes = plt.subplots(1, 4, figsize=(9, 2.4), sharex=True, sharey=True)
@@ -1001,10 +1002,10 @@ fig.subplots_adjust(left=0.05, bottom=0.2)
 show(fig, "04_folds")
 
 # %% [markdown]
-# Both have equally many weights and biases, yet at ten, from 0 to 1, depth is
-# worth far more for such a curve. That is all it proves: the pieces are copies
-# of each other, while one layer bends where you like. And that a network *can*
-# fold does not mean that training finds the weights.
+# Both have equally many weights and biases, yet with ten units depth makes far
+# more pieces from 0 to 1. That is all it proves: the pieces are copies of each
+# other, while one layer bends where you like. And that a network *can* fold
+# does not mean that training finds the weights.
 
 # %% [markdown]
 # ### Exercise 4
@@ -1104,8 +1105,8 @@ def check_layers(in_features, hidden_sizes, out_features, activation):
     except TypeError as error:  # a function of numbers, a layer, a word
         made = error
     if not isinstance(made, nn.Module):
-        raise TypeError("activation must make a layer when called, as nn.ReLU "
-                        f"does; {activation!r} made {made!r}")
+        raise TypeError("activation must make a layer when called (nn.ReLU, "
+                        f"not nn.ReLU()); {activation!r} made {made!r}")
     return sizes
 
 # %%
@@ -1552,11 +1553,11 @@ show(draw_ravine({name: paths[name] for name in rules}), "07_trajectories")
 
 # %% [markdown]
 # SGD (here plain gradient descent) has the rate that is best in the long run,
-# $2 / (1 + 20)$, at which both weights shrink alike; momentum too has its best
-# numbers; Adam's rate was found by trying. SGD jumps across the ravine and
-# creeps along it; momentum arrives much closer in as many steps. Adam begins
-# with equal steps in both directions, overshoots and turns back. On a network,
-# which is best depends on the task:
+# $2 / (1 + 20)$, at which both weights shrink alike; momentum has its best
+# rate and factor; Adam's rate was found by trying. SGD jumps across the ravine
+# and creeps along it; momentum arrives much closer in as many steps. Adam
+# begins with equal steps in both directions, overshoots and turns back. On a
+# network, which is best depends on the task:
 #
 # | Begin with | `lr` to try first | When |
 # |---|---|---|
@@ -1747,9 +1748,9 @@ print(f"Loss {loss} -> {after:.4f}")
 
 # %% [markdown]
 # ### Zeroing Gradients (`optimizer.zero_grad()`)
-# `backward()` *adds* to `.grad`; it does not replace it. You can sum over
-# batches so. It is also the most famous trap. After the step the slope of `b2`
-# is 1.816. What is it after two calls? The cure is to clear in between.
+# `backward()` *adds* to `.grad`; it does not replace it. So you can sum over
+# batches. It is also the most famous trap. One call now gives `b2` the slope
+# 1.816. What do two give? The cure is to clear in between.
 
 # %%
 for clear in (True, False, True):
@@ -1802,8 +1803,8 @@ assert total < 0.2, f"the loss must fall well below log 2 = 0.69: {total}"
 def check_tensors(tensors, batch_size):
     """Raise an error if tensors cannot be cut into batches of batch_size.
 
-    TypeError for what is no tensor or no number; ValueError unless they have
-    one length, above zero, and batch_size is a whole number above zero.
+    TypeError for a wrong type; ValueError unless the tensors have one length,
+    above zero, and batch_size is a whole number above zero.
     """
     for tensor in tensors:
         if not torch.is_tensor(tensor):
@@ -2514,9 +2515,9 @@ def check_targets(outputs, targets, loss_fn):
     """Raise an error that says what to write if targets do not fit a loss.
 
     Needs check_classes and check_pairing. Shapes: as the loss takes them,
-    samples first. A loss in none of the sets of names below, which belong to
-    it, must pair outputs and targets of one count. Raises TypeError for a
-    wrong type, ValueError for a wrong shape or value. Returns the loss's name.
+    samples first. A loss in none of the sets below, part of this function,
+    must pair outputs and targets of one count. Raises TypeError for a wrong
+    type, ValueError for a wrong shape or value. Returns the loss's name.
     >>> check_targets(torch.zeros(3, 1), torch.ones(3, 1), nn.MSELoss)
     Traceback (most recent call last):
     TypeError: the loss is a class: write MSELoss()
@@ -2558,7 +2559,7 @@ def check_targets(outputs, targets, loss_fn):
     except (IndexError, RuntimeError) as error:
         raise ValueError(f"the loss refuses the targets: {error}") from error
     if not torch.is_tensor(loss) or loss.numel() != 1:
-        raise ValueError("the loss must be a tensor of one number: .mean()")
+        raise ValueError("the loss must be a tensor of one number, by .mean()")
     return name
 
 
@@ -2630,7 +2631,7 @@ X_few, y_few = X_train[:32], y_train[:32]
 check_batch(models["network"], X_few, y_few, loss_fn)
 mistakes = {
     "Labels 1 and 2 (the loss falls below 0)": (y_few + 1, loss_fn),
-    "Flat targets (it learns their mean)": (y_few.flatten(), nn.MSELoss()),
+    "Flat targets (a model learns the mean)": (y_few.flatten(), nn.MSELoss()),
     "One column (the loss is always 0)": (y_few, nn.CrossEntropyLoss())}
 for name, (targets, wrong_loss) in mistakes.items():
     try:
@@ -2713,8 +2714,8 @@ def check_pairs(batches, device, name):
         raise ValueError(f"there are no batches in {name}")
 
 # %% [markdown]
-# `evaluate` gives the loss on the validation set. It compares all outputs at
-# once: a smaller last batch, or class weights, falsify a mean over batches.
+# `evaluate` gives the loss on the validation set. It takes all outputs at
+# once: with a smaller last batch or class weights a mean of means is wrong.
 
 # %%
 def evaluate(model, val_batches, loss_fn, device="cpu"):
@@ -3042,7 +3043,7 @@ assert errors["network"] < 0.85 * errors["mean for everyone"], (
 # Somebody else's program gets a file from you, and raw rows. What must be in
 # the file? The weights, as a `state_dict`, are not enough: it also takes the
 # sizes and the activation, the names of the classes, and all that was measured
-# on the training set, here the scaling (above, medians too), and any codes.
+# on the training set, here the scaling (for the patients, medians and codes).
 #
 # A file can carry code that runs when you load it. `weights_only=True` is
 # meant to refuse such files. It lets through tensors, Python's numbers and
@@ -3285,12 +3286,12 @@ for name, values in logits.items():
     print(f"{name:<20}mean p {p.mean():.3f}; where p > 0.5: mean p",
           f"{says:.2f}, share of ill {true:.2f}")
     assert (abs(p.mean() - 0.05) < 0.02) == (name != "weighted"), (
-        f"{name}: only the weighted mean must be far from 0.05: {p.mean()}")
+        f"{name}: mean p must be near 0.05, unless weighted: {p.mean()}")
 
 # %% [markdown]
-# The weighted network exaggerates: if anybody reads its probabilities, divide
-# the odds by the weight, or move the threshold instead. Several labels of one
-# film need no new loss, but a logit (and `pos_weight`) each:
+# The weighted network exaggerates: if anybody reads probabilities, divide its
+# odds by the weight, or move the plain one's threshold. Several labels at once
+# need no new loss, but a logit (and `pos_weight`) each:
 
 # %%
 logits = torch.tensor([[2.0, -1.0, 0.5]])  # of one film

@@ -292,7 +292,7 @@ SAID = [
     ("Forward Propagation in", "the rows, one per sample, stay; the columns "
      "become each layer's units",
      prints("Forward Propagation in", 0, [5, 3, 5, 4, 5, 6, 5, 2])),
-    ("What Depth", "yet at ten, from 0 to 1, depth is worth far more",
+    ("What Depth", "with ten units depth makes far more pieces from 0 to 1",
      prints("What Depth", 1, [0.2, 0.4] + [
          value for folds in range(1, 6)
          for value in (2 * folds, 2 ** folds, folds, 2 * folds + 1)])),

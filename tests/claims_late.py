@@ -334,8 +334,8 @@ SAID = [
      "and most of their alarms are false (low **precision**): their accuracy "
      "is *below* that of the program that finds nobody",
      always(alarms_cost_accuracy)),
-    ("Five", "The weighted network exaggerates: if anybody reads its "
-     "probabilities, divide the odds by the weight",
+    ("Five", "The weighted network exaggerates: if anybody reads "
+     "probabilities, divide its odds by the weight",
      always(lambda t: [abs(says - true) < 0.3 for says, true in np.take(
          t.numbers("Five", 2), [[2, 3], [6, 7], [11, 12]])]
          == [True, False, True])),

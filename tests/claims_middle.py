@@ -269,7 +269,8 @@ SAID = [
     ("SGD with", "to and fro cancel",
      always(lambda t: sum((-0.9) ** step for step in range(99)) < 1)),
     ("Linking", "has the rate that is best in the long run, $2 / (1 + 20)$, "
-     "at which both weights shrink alike; momentum too has its best numbers",
+     "at which both weights shrink alike; momentum has its best rate and "
+     "factor",
      holds("Linking", rules_are_the_best)),
     ("Linking", "SGD jumps across the ravine and creeps along it; momentum "
      "arrives much closer in as many steps. Adam begins with equal steps in "

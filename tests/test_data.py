@@ -115,9 +115,9 @@ def test_tensor_batches_pass_each_row_once(size, sizes, options):
     tensor, the last batch perhaps smaller, or left out with drop_last=True.
     With shuffle=True each pass has a new order, the same for all the tensors.
     Raises what check_tensors raises. check_tensors: Raise an error if tensors
-    cannot be cut into batches of batch_size. TypeError for what is no
-    tensor or no number; ValueError unless they have one length, above zero,
-    and batch_size is a whole number above zero."""
+    cannot be cut into batches of batch_size. TypeError for a wrong type;
+    ValueError unless the tensors have one length, above zero, and batch_size
+    is a whole number above zero."""
     y = torch.arange(10, device="cuda" if torch.cuda.is_available() else "cpu")
     X, orders = torch.stack([y, -y], dim=1), []
     batches = TensorBatches(X, y, batch_size=size, **options)

@@ -110,8 +110,8 @@ def test_check_batch_and_fit_give_one_verdict(verdict, row):
     Raises TypeError for a wrong type, ValueError for a wrong shape or value.
     check_targets: Raise an error that says what to write if targets do not
     fit a loss. Shapes: as the loss takes them, samples first. A loss in none
-    of the sets of names below, which belong to it, must pair outputs and
-    targets of one count. Raises TypeError for a wrong type, ValueError for a
+    of the sets below, part of this function, must pair outputs and targets
+    of one count. Raises TypeError for a wrong type, ValueError for a
     wrong shape or value. Returns the loss's name. check_classes: Raise an
     error that says what to write if targets are not classes. Shapes: outputs
     (batch_size, num_classes, ...); targets (batch_size, ...) of class
