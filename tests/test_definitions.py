@@ -175,7 +175,8 @@ def test_networks_have_the_layers_asked_for(hidden, sizes):
         for wrong in (nn.ReLU(), torch.relu, "relu", None, dict, nn.Linear):
             pytest.raises(TypeError, act, 3, hidden, 2, wrong).match(
                 "must make a layer when called")
-    pytest.raises(ValueError, MLP, 3, [5], 2, dropout=1.5)
+    for share in (-1, 1.5):
+        pytest.raises(ValueError, MLP, 3, [5], 2, dropout=share)
     simple, x = load("SimpleMLP")(3, 5, 2), torch.randn(4, 3)
     assert_close(simple(x), simple.fc2(torch.relu(simple.fc1(x))))
     assert simple(x).shape == model(x).shape == (4, 2)
@@ -282,6 +283,10 @@ def test_classify_scales_and_names_rows(tmp_path):
     for kind in (list, np.array, pd.DataFrame):
         rows = kind([[1.0, 20.0], [-4.0, 30.0], [6.0, 10.0]])
         assert load("classify")(path, rows) == expected
+    saved = torch.load(path)  # units that 32 bits cannot tell apart
+    saved["mean"] += 2 ** 30
+    torch.save(saved, path)
+    assert load("classify")(path, np.array(rows) + 2 ** 30) == expected
     for wrong in ([[1]], [[1] * 3], [1, 2], [[nan, 1]], [[inf, 1]], [
             [1e39, 1]]):
         pytest.raises(ValueError, load("classify"), path, wrong).match("2 co")

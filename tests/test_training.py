@@ -144,6 +144,8 @@ def test_evaluate_depends_on_no_batch_size(sizes):
     images = [(torch.randn(n, 1, n), torch.zeros(n, 1, n)) for n in sizes]
     assert load("evaluate")(nn.Identity(), images, MSE) == pytest.approx(
         sum(len(a) * MSE(a, b).item() for a, b in images) / 8)
+    pytest.raises(ValueError, load("evaluate"), nn.Identity(), [
+        (Y, Y), (Y, Y[:, 0])], MSE).match("reshape")
 
 
 @pytest.mark.parametrize("batches", [DataLoader(DATA, batch_size=3), load(

@@ -142,6 +142,7 @@ def test_what_no_row_shows():
     check_pairing, check_classes = load("check_pairing"), load("check_classes")
     check_pairing(SUM, SUMS, lambda a, b: a.mm(b[None]).mean())
     check_pairing(SUM, SUMS, lambda a, b: (a.flatten() - b).sum())
+    check_pairing(SUM, SUMS / 9, F.binary_cross_entropy)  # a ValueError
     pytest.raises(ValueError, check_pairing, SUM, SUMS, lambda a, b: (
         a - b).abs().sum()).match(r"would broadcast.*-1, 1\)")
     for kind, names in load("check_targets").__globals__.items():
