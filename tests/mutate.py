@@ -2,14 +2,17 @@
 
 Usage: python tests/mutate.py [--only WORDS] [--kind cell] [--jobs 2]
 
-Each entry of mutants.py is a wrong edit to the script or the README. It is
-made in a copy, and the tests run there until one fails, the most likely
-first. A mutant counts as caught only if a test fails, not if pytest itself
-does. Not run are the tests that any edit would fail, or most: those of the
-stored notebook, of form and of lengths.
+Each entry of mutants.json, [kind, words, what they become], is a wrong edit to
+the README (kind "readme") or the script. Each assertion of the script has one
+that it sees, of kind "cell" or "assertion". An edit is made in a copy, and the
+tests run there until one fails, the most likely first. A mutant counts as
+caught only if a test fails, not if pytest itself does. Not run are the tests
+that any edit would fail, or most: those of the stored notebook, of form and of
+lengths.
 """
 
 import argparse
+import json
 import re
 import shutil
 import subprocess
@@ -19,9 +22,9 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mutants import MUTANTS
-
 ROOT = Path(__file__).resolve().parent.parent
+MUTANTS = json.loads(Path(__file__).with_name("mutants.json").read_text(
+    encoding="utf-8"))
 SCRIPT, README = "neural_networks_fundamentals.py", "README.md"
 RUNS, CLAIMS = "test_script.py::test_runs_clean", "test_claims.py"
 FORMULAS, DOCSTRINGS = "test_formulas.py", "test_docstrings.py"
